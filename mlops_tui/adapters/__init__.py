@@ -1,0 +1,1 @@
+"""The outside world: files, the catalogue, objects, Bentos."""

@@ -1,0 +1,264 @@
+"""Local server processes: started apart from us, told from strangers by birth, stopped with grace.
+
+A server is BentoML's own worker process with a socket that we bound. The socket has SO_REUSEPORT, and listens
+only once the model is loaded: so a new version can be started on the port of the old one (`beside=True`), and no
+request is lost between them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import http.client
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import psutil  # type: ignore[import-untyped]
+
+from mlops_tui.errors import Busy, External
+
+DRAIN_SECONDS = 10
+KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+BIRTH_TOLERANCE = 2.0  # seconds; the kernel's boot time, from which births are counted, moves with the clock
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What to serve and where: a Bento's folder, a folder of the server's own, a log to append to."""
+
+    bento: Path
+    runtime: Path
+    log: Path
+    host: str = "127.0.0.1"
+    port: int = 3000
+
+    @property
+    def url(self) -> str:
+        """The address that answers, for a client on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, told from a later one of the same pid by when it was born (epoch seconds)."""
+
+    pid: int
+    born: float
+
+
+def start(server: Server, beside: bool = False) -> Process:
+    """Start a server and return at once; `beside` lets it share the port with one of ours that it will replace.
+
+    Raises External if the port is somebody else's or the log cannot be written.
+    """
+    if not beside:
+        _check_port(server)
+    command = [sys.executable, "-m", "_bentoml_impl.worker.service", str(server.bento.resolve())]
+    command += ["--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS), "--fd"]
+    try:
+        server.runtime.mkdir(parents=True, exist_ok=True)
+        server.log.parent.mkdir(parents=True, exist_ok=True)
+        with server.log.open("ab") as log, _bound(server, beside) as listener:
+            child = subprocess.Popen(
+                [*command, str(listener.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=server.bento,
+                env=environment(server.runtime),
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise External(f"the server of {server.bento.name} did not start: {error}") from None
+    _children[child.pid] = child
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return Process(child.pid, psutil.Process(child.pid).create_time())
+    raise External(f"the server died at once; {tail(server.log)}")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the variables that a BentoML child gets: what it needs to run, and none of the caller's secrets."""
+    kept = {key: value for key, value in os.environ.items() if key in KEPT or key.startswith(("LC_", "PYTHON"))}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold start without compiled code takes three times the CPU
+    return kept | {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
+
+
+def alive(pid: int, born: float) -> bool:
+    """Return whether the process that was born then still runs; a stranger with its pid does not count."""
+    if pid in _children:
+        _children[pid].poll()  # a child of ours that ended stays a zombie until somebody asks
+    try:
+        process = psutil.Process(pid)
+        ours = abs(process.create_time() - born) < BIRTH_TOLERANCE
+        return bool(ours and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def stop(pid: int, born: float, grace: float = DRAIN_SECONDS + 2) -> bool:
+    """Stop our process and its children, kindly, then after `grace` seconds by force; returns whether it ran."""
+    if not alive(pid, born):
+        return False
+    _signal(pid, signal.SIGTERM)
+    if not _gone(pid, born, grace):
+        _signal(pid, signal.SIGKILL)
+        if not _gone(pid, born, 10):
+            raise External(f"process {pid} does not end, not even by force")
+    _children.pop(pid, None)
+    return True
+
+
+def wait_ready(server: Server, process: Process, model: str, deadline: float = 60) -> float:
+    """Return the seconds until this very process answers for `model`, as in "flight-delay:3".
+
+    Raises External as soon as the process dies, with the last lines of its log, and Busy after the deadline.
+    """
+    begun = time.monotonic()
+    while time.monotonic() - begun < deadline:
+        if not alive(process.pid, process.born):
+            raise External(f"the server of {model} died while starting; {tail(server.log)}")
+        about = ask(server.url, "/metadata")
+        # Beside an old server, either may answer: only the new one has this pid.
+        if about is not None and about.get("pid") == process.pid and ask(server.url, "/readyz") is not None:
+            if about.get("model") != model:
+                raise External(f"the server on port {server.port} answers for {about.get('model')}, not for {model}")
+            return time.monotonic() - begun
+        time.sleep(0.03)
+    raise Busy(f"the server of {model} was not ready after {deadline:g} s; {tail(server.log)}")
+
+
+def ask(url: str, path: str, timeout: float = 2) -> dict[str, Any] | None:
+    """Return what a GET of the server answers, {} if that is no JSON object, or None if it is not a 200."""
+    parts = urlsplit(url)
+    # Not urllib.request: it would ask the proxies of the environment about this machine's own ports.
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            return None
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(body, type=dict[str, Any])
+        return {}
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket(_family(host)) as listener:
+        listener.bind((host, 0))
+        return int(listener.getsockname()[1])
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Return whether nobody listens on a port now."""
+    with socket.socket(_family(host)) as probe:
+        return probe.connect_ex((host, port)) != 0
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """Return the last lines of a log, as the end of a message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return f"there is no log {log}"
+    last = "\n  ".join(text.strip().splitlines()[-lines:])
+    return f"the last lines of {log}:\n  {last}" if last else f"its log {log} is empty"
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bound(server: Server, beside: bool) -> socket.socket:
+    listener = socket.socket(_family(server.host))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((server.host, server.port))
+        if not beside:  # the first one's program stays with the port, as long as anyone listens on it
+            _newest_first(listener)
+    except OSError as error:
+        listener.close()
+        raise _port_error(server, error) from None
+    return listener
+
+
+def _newest_first(listener: socket.socket) -> None:
+    """Let the kernel give new connections to the second listener of a port, the newer, as soon as there is one.
+
+    Otherwise the old one is given some until it closes, and those that it has not accepted by then are lost. A
+    program of one instruction says so (Linux: SO_ATTACH_REUSEPORT_CBPF, socket(7)): return 1, the index of the
+    socket; where there is only one, an index past the end means the usual choice.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 1), 8)
+    program = struct.pack("@HP", 1, ctypes.addressof(instruction))
+    with contextlib.suppress(OSError):  # an old kernel: then a replacement may cost a request
+        listener.setsockopt(socket.SOL_SOCKET, 51, program)
+
+
+def _check_port(server: Server) -> None:
+    """Raise External if somebody listens on the port, even one of ours that would share it."""
+    with socket.socket(_family(server.host)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.host, server.port))
+        except (OSError, OverflowError) as error:
+            raise _port_error(server, error) from None
+
+
+def _port_error(server: Server, error: Exception) -> External:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        holder = _holder(server.port)
+        return External(f"port {server.port} of {server.host} is in use{holder}", "stop it, or serve on another port")
+    return External(f"cannot listen on port {server.port} of {server.host}: {error}")
+
+
+def _holder(port: int) -> str:
+    """Who listens on a port, as far as the system tells us."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for item in psutil.net_connections("tcp"):
+            if item.status == psutil.CONN_LISTEN and item.laddr and item.laddr.port == port and item.pid:
+                return f" by process {item.pid} ({psutil.Process(item.pid).name()})"
+    return ""
+
+
+def _signal(pid: int, number: int) -> None:
+    """Signal a process of ours with all of its group; one that leads no group of its own is signalled alone."""
+    with contextlib.suppress(ProcessLookupError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def _gone(pid: int, born: float, seconds: float) -> bool:
+    """Wait until a process has ended, at most so many seconds; returns whether it has."""
+    end = time.monotonic() + seconds
+    while alive(pid, born):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,146 @@
+"""The Typer app: commands by name, loaded when they are called, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer._click.exceptions import ClickException, UsageError
+from typer.core import TyperGroup
+
+from mlops_tui import __version__
+from mlops_tui.cli import output
+from mlops_tui.errors import EXIT_BUG, EXIT_INTERRUPTED, InvalidInput, MlopsError, near_miss
+
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "start": {
+        "init": ("cycle", "Make a workspace in a folder."),
+        "demo": ("cycle", "Run the whole cycle on the sample data, in a folder of its own."),
+        "doctor": ("cycle", "Check the workspace, its catalogue and this machine."),
+    },
+    "cycle": {
+        "plan": ("cycle", "Say which steps of a pipeline would run, and why; changes nothing."),
+        "run": ("cycle", "Run the steps of a pipeline that are due."),
+        "status": ("cycle", "Show every pipeline on one screen."),
+    },
+    "build": {
+        "datasets": ("build", "Datasets and their versions: add, refresh, list, show, diff, check, export."),
+        "pipelines": ("build", "Pipeline files: new, list, show, check."),
+        "runs": ("build", "Training runs: list, show, compare, logs, reproduce."),
+    },
+    "release": {
+        "models": ("release", "Model versions: list, show, diff, approve, reject, alias, predict and more."),
+        "bentos": ("release", "Bentos of model versions: build, list, export."),
+        "deployments": ("release", "Bentos that answer: start, list, show, rollback, stop, logs."),
+    },
+    "keep": {
+        "audit": ("keep", "Who did what: list, verify."),
+        "backup": ("keep", "Copy the catalogue and the objects to one file."),
+        "restore": ("keep", "Put a backup back into a workspace."),
+        "gc": ("keep", "Remove objects that nothing names any more."),
+        "spec": ("keep", "List every command with its options, for machines."),
+    },
+}
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are called; its help needs only the table above."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, in the order of the cycle."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, imported now; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"mlops_tui.cli.{COMMANDS[cmd_name][0]}")
+        found: TyperGroup = typer.main.get_group(module.app)
+        return found.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Resolve a command's name; raises a usage error that names the nearest."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(f"no command '{args[0]}'{near_miss(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, section by section."""
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"mlops-tui {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    directory: Annotated[
+        Path | None, typer.Option("--directory", "-C", help="The workspace, instead of looking upwards from here.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False,
+    color: Annotated[str, typer.Option(help="auto, always or never.", envvar="MLOPS_COLOR")] = "auto",
+    version: Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True)] = False,
+) -> None:
+    """The whole machine-learning pipeline of a small team, from a terminal, on one machine."""
+    if color not in ("auto", "always", "never"):
+        raise InvalidInput(f"--color {color!r}; allowed: auto, always, never")
+    output.settings.directory, output.settings.quiet, output.settings.color = directory, quiet, color
+
+
+def run(args: list[str]) -> int:
+    """Run a command line and return its exit code; nothing but a bug leaves a traceback, and that in a log."""
+    as_json = "--json" in args
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(args, prog_name="mlops", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except MlopsError as error:
+        output.error(error.kind, error.message, error.hint, as_json)
+        return error.exit_code
+    except ClickException as error:
+        context = getattr(error, "ctx", None)
+        output.error("usage", error.format_message(), f"{context.command_path} --help" if context else "", as_json)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        output.error("interrupted", "interrupted; what was finished is kept", "", as_json)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush complains
+        return 0
+    except OSError as error:
+        return _world_failed(error, as_json)
+    except Exception as error:
+        place = output.log_bug(traceback.format_exc())
+        output.error("bug", f"a bug: {type(error).__name__}: {error}", f"the details are in {place}", as_json)
+        return EXIT_BUG
+
+
+def _world_failed(error: OSError, as_json: bool) -> int:
+    """A disk that is full, a folder that may not be written: the outside world, not a bug."""
+    place = f" {error.filename}" if error.filename else ""
+    log = output.log_bug(traceback.format_exc())
+    output.error("external", f"{error.strerror or error}{place}", f"the details are in {log}", as_json)
+    return 3
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

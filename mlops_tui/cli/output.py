@@ -1,0 +1,211 @@
+"""What commands print: JSON or text on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlops_tui.flows.workspace import Workspace
+    from mlops_tui.records import Progress
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at the most.")]
+
+
+@dataclass
+class Settings:
+    """The options that stand before the command."""
+
+    directory: Path | None = None
+    quiet: bool = False
+    color: str = "auto"
+
+
+settings = Settings()
+
+
+@contextmanager
+def workspace(*, as_json: bool = False) -> Iterator[Workspace]:
+    """Open the workspace for the body of a command, with progress on stderr where somebody may look."""
+    from mlops_tui.flows.workspace import open_workspace
+
+    with progress(as_json) as report:
+        yield open_workspace(settings.directory, report)
+
+
+@contextmanager
+def progress(as_json: bool = False) -> Iterator[Callable[[Progress], None]]:
+    """A callable that takes progress: bars on a terminal, a line a step elsewhere, nothing under --json."""
+    if settings.quiet or as_json:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from mlops_tui.cli.bars import bars
+
+        with bars() as report:
+            yield report
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """Progress without a terminal: one line when a step begins to say something new."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def __call__(self, event: Progress) -> None:
+        line = f"{event.step}: {event.text}"
+        if event.text and not event.total and line != self.last:
+            print(line, file=sys.stderr, flush=True)
+            self.last = line
+
+
+def emit(value: object, as_json: bool, text: str | Callable[[], str]) -> None:
+    """Print a value as JSON, or its text."""
+    if as_json:
+        from mlops_tui.records import to_json
+
+        print(to_json(value).decode())
+    else:
+        shown = text if isinstance(text, str) else text()
+        if shown:
+            print(shown)
+
+
+def note(text: str) -> None:
+    """Say something on stderr that is not the answer itself."""
+    if not settings.quiet:
+        print(text, file=sys.stderr)
+
+
+def error(kind: str, message: str, hint: str, as_json: bool) -> None:
+    """Print an error: one JSON object on stdout under --json, else one line and a hint on stderr."""
+    if as_json:
+        from mlops_tui.records import to_json
+
+        print(to_json({"error": {"kind": kind, "message": message, "hint": hint}}).decode())
+    else:
+        print(f"{paint('error:', '31;1', sys.stderr)} {message}", file=sys.stderr)
+        if hint:
+            print(f"{paint('next:', '36', sys.stderr)} {hint}", file=sys.stderr)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is destroyed; without a terminal only --yes is an answer."""
+    from mlops_tui.errors import InvalidInput, Refused
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{question} There is no terminal to ask on", "say --yes")
+    if not typer.confirm(question, err=True):
+        raise Refused("nothing was done")
+
+
+def paint(text: str, code: str, stream: object = None) -> str:
+    """Return a text in a colour if the stream is a terminal that wants colour."""
+    target = stream or sys.stdout
+    terminal = bool(getattr(target, "isatty", lambda: False)())
+    wanted = terminal and not os.environ.get("NO_COLOR") if settings.color == "auto" else settings.color == "always"
+    return f"\x1b[{code}m{text}\x1b[0m" if wanted else text
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> str:
+    """Return aligned columns; on a terminal long cells are cut so that no column is lost, elsewhere all is printed."""
+    if not rows:
+        return empty
+    cells = [[cell(value) for value in row] for row in rows]
+    widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(columns)]
+    if sys.stdout.isatty():
+        widths = _fitted(widths, columns)
+    numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    head = "  ".join(_cut(title, width, right) for title, width, right in zip(columns, widths, numeric, strict=True))
+    lines = ["  ".join(_cut(text, width, right) for text, width, right in zip(row, widths, numeric, strict=True))
+             for row in cells]  # fmt: skip
+    return "\n".join([paint(head.rstrip(), "1"), *(line.rstrip() for line in lines)])
+
+
+def _fitted(widths: list[int], columns: Sequence[str]) -> list[int]:
+    """Shrink the widest columns until the line fits the terminal, none below its title or 4."""
+    room = shutil.get_terminal_size().columns - 2 * (len(widths) - 1)
+    widths = list(widths)
+    while sum(widths) > room:
+        widest = max(range(len(widths)), key=widths.__getitem__)
+        if widths[widest] <= max(4, min(len(columns[widest]), 8)):
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _cut(text: str, width: int, right: bool) -> str:
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def cell(value: object) -> str:
+    """Return a value as a table shows it."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(str(item) for item in value)
+        case _:
+            return " ".join(str(value).split("\n"))
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> str:
+    """Return names and values, one pair a line, aligned."""
+    width = max(len(name) for name, _ in pairs)
+    return "\n".join(f"{paint(name.ljust(width), '2')}  {cell(value)}" for name, value in pairs)
+
+
+def mark(good: bool | None) -> str:
+    """Return a mark that is told apart without colour."""
+    return "·" if good is None else paint("✓", "32") if good else paint("✗", "31")
+
+
+def bytes_text(size: int) -> str:
+    """Return a number of bytes for a person: 12.3 KB."""
+    value, unit = float(size), "B"
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def log_bug(text: str) -> Path:
+    """Append a traceback to the workspace's log, or to a file of its own where there is no workspace."""
+    from mlops_tui.errors import MlopsError
+    from mlops_tui.flows.workspace import find_root
+
+    try:
+        path = find_root(settings.directory) / ".mlops" / "log" / "mlops.log"
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n{text}\n")
+    except (MlopsError, OSError):
+        descriptor, name = tempfile.mkstemp(prefix="mlops-", suffix=".log", text=True)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        path = Path(name)
+    return path

@@ -1,0 +1,337 @@
+"""Commands of the act release: models, bentos, deployments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlops_tui.cli import output
+from mlops_tui.cli import release_texts as texts
+from mlops_tui.cli.output import JsonFlag, LimitOption
+
+if TYPE_CHECKING:
+    from mlops_tui.core.approval import Standing
+    from mlops_tui.records import Deployment, ModelVersion
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+models = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Model versions.")
+bentos = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Bentos of model versions.")
+deployments = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Bentos that answer.")
+app.add_typer(models, name="models")
+app.add_typer(bentos, name="bentos")
+app.add_typer(deployments, name="deployments")
+
+ModelArgument = Annotated[str, typer.Argument(help="NAME (live, else newest), NAME:VERSION or NAME@ALIAS.")]
+DeploymentArgument = Annotated[str, typer.Argument(help="The deployment's name.")]
+CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why.")]
+ByOption = Annotated[str | None, typer.Option("--by", help="Sign with this name instead of the Unix user's.")]
+UnapprovedFlag = Annotated[bool, typer.Option("--unapproved", help="Allow what is not approved, and mark it so.")]
+
+# ── models ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _model_keys(version: ModelVersion, aliases: tuple[str, ...], standing: Standing) -> dict[str, Any]:
+    return {
+        "model": version.model, "version": version.version, "aliases": aliases, "state": standing.state,
+        "metrics": version.metrics, "task": version.task, "run": version.run,
+        "dataset": f"{version.dataset}:{version.dataset_version}", "author": version.author,
+        "created_at": version.created_at, "approvers": standing.approvers, "reason": standing.sentence,
+    }  # fmt: skip
+
+
+@models.command("list")
+def models_list(
+    model: Annotated[str | None, typer.Argument(help="Only this model's versions.")] = None,
+    limit: LimitOption = 50,
+    as_json: JsonFlag = False,
+) -> None:
+    """List model versions, newest first."""
+    from mlops_tui.flows.release import models as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.list_models(workspace, model, limit)
+    items = [_model_keys(item.version, item.aliases, item.standing) for item in found]
+    output.emit({"items": items}, as_json, lambda: texts.models_text(found))
+
+
+@models.command("show")
+def models_show(model: ModelArgument, as_json: JsonFlag = False) -> None:
+    """Show a model version: lineage, metrics, gate report, approvals, aliases and their history."""
+    from mlops_tui.flows.release import models as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.show(workspace, model)
+    value = {
+        **_model_keys(found.version, found.aliases, found.standing), "hashes": found.hashes, "report": found.report,
+        "approvals": found.approvals, "history": found.history, "details": found.details,
+    }  # fmt: skip
+    output.emit(value, as_json, lambda: texts.model_text(found))
+
+
+@models.command("diff")
+def models_diff(
+    old: ModelArgument,
+    new: Annotated[str, typer.Argument(help="The other version.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare two model versions: settings, data, features, metrics, importance."""
+    from mlops_tui.flows.release import models as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.diff(workspace, old, new)
+    output.emit(found, as_json, lambda: texts.model_difference_text(found))
+
+
+@models.command("approve")
+def models_approve(
+    model: Annotated[str, typer.Argument(help="NAME (the newest version) or NAME:VERSION.")],
+    comment: CommentOption = "",
+    by: ByOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Approve a model version; with the last missing approval it becomes champion."""
+    from mlops_tui.flows.release import approvals as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        version, standing = flow.approve(workspace, model, comment, by)
+    _said(version, standing, as_json)
+
+
+@models.command("reject")
+def models_reject(
+    model: Annotated[str, typer.Argument(help="NAME (the newest version) or NAME:VERSION.")],
+    comment: CommentOption = "",
+    by: ByOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Reject a model version; if it is the champion, the one before it is champion again."""
+    from mlops_tui.flows.release import approvals as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        version, standing = flow.reject(workspace, model, comment, by)
+    _said(version, standing, as_json)
+
+
+def _said(version: ModelVersion, standing: Standing, as_json: bool) -> None:
+    value = {"model": version.model, "version": version.version, "state": standing.state,
+             "approvers": standing.approvers, "missing": standing.missing, "reason": standing.sentence}  # fmt: skip
+    text = f"{version.ref} is {standing.state}: {standing.sentence}"
+    if standing.state == "approved":
+        text += f"\nnext: mlops run {version.model}"
+    output.emit(value, as_json, text)
+
+
+@models.command("alias")
+def models_alias(
+    model: ModelArgument,
+    alias: Annotated[str | None, typer.Argument(help="The alias to point to it; none lists its history.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the alias of MODEL@ALIAS away.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Point an alias to a model version, or show who was what from when to when."""
+    from mlops_tui.flows.release import models as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        history = flow.change_alias(workspace, model, alias, remove)
+    output.emit({"items": history}, as_json, lambda: texts.history_text(history))
+
+
+@models.command("card")
+def models_card(model: ModelArgument, as_json: JsonFlag = False) -> None:
+    """Print a model card in Markdown: what it is for, its data, its figures, its limits."""
+    from mlops_tui.flows.release import models as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.show(workspace, model)
+    card = texts.card_text(found)
+    output.emit({"model": found.version.model, "version": found.version.version, "card": card}, as_json, card)
+
+
+@models.command("explain")
+def models_explain(
+    model: ModelArgument,
+    path: Annotated[Path | None, typer.Argument(help="Rows to explain; without a file, the model as a whole.")] = None,
+    limit: LimitOption = 10,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a model looks at: for rows, each feature's contribution to the score."""
+    from mlops_tui.flows.release import models as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.explain(workspace, model, path, limit)
+    output.emit(found, as_json, lambda: texts.explanation_text(found))
+
+
+@models.command("export")
+def models_export(
+    model: ModelArgument,
+    path: Annotated[Path, typer.Argument(help="The file to write, a .zip of text, JSON and parquet.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a model version to a file that another workspace can import."""
+    from mlops_tui.flows.release import exchange as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        version = flow.export(workspace, model, path)
+    output.emit({"model": version.model, "version": version.version, "path": str(path)}, as_json, f"{version.ref} → {path}")
+
+
+@models.command("import")
+def models_import(
+    path: Annotated[Path, typer.Argument(help="A file that `models export` wrote.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Add a model version from a file; it has no gate report and no approval here."""
+    from mlops_tui.flows.release import exchange as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        version = flow.take_in(workspace, path)
+    output.emit({"model": version.model, "version": version.version}, as_json, f"{path} → {version.ref}")
+
+
+@models.command("predict")
+def models_predict(
+    model: ModelArgument,
+    source: Annotated[Path, typer.Argument(help="Rows: .parquet, .csv, .jsonl or .arrow.")],
+    target: Annotated[Path, typer.Argument(help="The file to write: rows and predictions.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Score a file to a file, in bounded memory."""
+    from mlops_tui.flows.release import predict as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        version, count = flow.predict(workspace, model, source, target)
+    value = {"model": version.model, "version": version.version, "rows": count, "path": str(target)}
+    output.emit(value, as_json, f"{count:,} rows scored by {version.ref} → {target}")
+
+
+# ── bentos ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@bentos.command("build")
+def bentos_build(model: ModelArgument, unapproved: UnapprovedFlag = False, as_json: JsonFlag = False) -> None:
+    """Build a Bento of a model version, and prove over HTTP that it answers as the model does."""
+    from mlops_tui.flows.release import bentos as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        bento, built = flow.build(workspace, model, unapproved=unapproved)
+    value = {**{name: getattr(bento, name) for name in bento.__slots__}, "built": built}
+    output.emit(value, as_json, lambda: texts.bento_text(bento, built))
+
+
+@bentos.command("list")
+def bentos_list(
+    model: Annotated[str | None, typer.Argument(help="Only this model's Bentos.")] = None, as_json: JsonFlag = False
+) -> None:
+    """List the proven Bentos, newest first."""
+    from mlops_tui.flows.release import bentos as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.list_bentos(workspace, model)
+    output.emit({"items": found}, as_json, lambda: texts.bentos_text(found))
+
+
+@bentos.command("export")
+def bentos_export(
+    name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
+    path: Annotated[Path, typer.Argument(help="The .bento file to write, or a folder.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a Bento to a file that `bentoml import` reads."""
+    from mlops_tui.flows.release import bentos as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        bento, written = flow.export(workspace, name, path)
+    output.emit({"tag": bento.tag, "path": str(written)}, as_json, f"{bento.tag} → {written}")
+
+
+# ── deployments ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _deployment_keys(item: Deployment) -> dict[str, Any]:
+    from mlops_tui.flows.release.deployments import state
+
+    return {
+        "name": item.name, "model": item.model, "version": item.version, "url": item.url, "state": state(item),
+        "bento": item.bento, "pid": item.pid, "user": item.user, "started_at": item.started_at,
+        "stopped_at": item.stopped_at,
+    }  # fmt: skip
+
+
+@deployments.command("start")
+def deployments_start(
+    model: ModelArgument,
+    name: Annotated[str | None, typer.Option(help="The deployment's name; by default the model's.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; by default 3000.")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to bind; by default 127.0.0.1.")] = None,
+    unapproved: UnapprovedFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Serve a model version as a process that outlives this command; builds its Bento if it has none."""
+    from mlops_tui.flows.release import deployments as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        item, started = flow.start(workspace, model, flow.Place(name, host, port), unapproved=unapproved)
+    text = f"{item.name} {'serves' if started else 'already serves'} {item.model}:{item.version} at {item.url}"
+    output.emit({**_deployment_keys(item), "started": started}, as_json, text)
+
+
+@deployments.command("list")
+def deployments_list(as_json: JsonFlag = False) -> None:
+    """List deployments and whether they run."""
+    from mlops_tui.flows.release import deployments as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        items = [_deployment_keys(item) for item in flow.list_deployments(workspace)]
+    output.emit({"items": items}, as_json, lambda: texts.deployments_text(items))
+
+
+@deployments.command("show")
+def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
+    """Show a deployment: what serves, since when, and what served before."""
+    from mlops_tui.flows.release import deployments as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        item, history = flow.get(workspace, name), flow.history(workspace, name)
+    value = {**_deployment_keys(item), "history": history}
+    output.emit(value, as_json, lambda: texts.deployment_text(value, history))
+
+
+@deployments.command("stop")
+def deployments_stop(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
+    """Stop a deployment; requests in flight are answered first."""
+    from mlops_tui.flows.release import deployments as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        item, ran = flow.stop(workspace, name)
+    output.emit({**_deployment_keys(item), "was_running": ran}, as_json, f"{name} {'stopped' if ran else 'was not running'}")
+
+
+@deployments.command("rollback")
+def deployments_rollback(
+    name: DeploymentArgument,
+    to: Annotated[str | None, typer.Option(help="A model version; by default the champion before this one.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make the former champion champion again, and serve it."""
+    from mlops_tui.flows.release import deployments as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        item, _ = flow.rollback(workspace, name, to)
+    output.emit(_deployment_keys(item), as_json, f"{name} serves {item.model}:{item.version} again at {item.url}")
+
+
+@deployments.command("logs")
+def deployments_logs(
+    name: DeploymentArgument,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 100,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print the last lines of a deployment's log."""
+    from mlops_tui.flows.release import deployments as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = list(flow.last_lines(flow.log_file(workspace, name), lines))
+    output.emit({"items": found}, as_json, lambda: "\n".join(found))

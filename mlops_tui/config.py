@@ -1,0 +1,407 @@
+"""The files a team commits, `mlops.toml` and `pipelines/*.toml`, checked into frozen settings.
+
+All mistakes of a file are told at once, each with the file, the key, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlops_tui.errors import InvalidInput, NotFound, near_miss
+from mlops_tui.records import Task, hash_of
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+NAME_RULE = "letters, digits, '-', '_' and single dots, starting with a letter or digit, 64 at most"
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("auc", "average_precision", "log_loss", "brier", "f1"),
+    "multiclass": ("auc", "log_loss", "accuracy", "f1"),
+    "regression": ("rmse", "mae", "r2", "mape"),
+    "quantile": ("pinball", "coverage", "mae"),
+    "ranking": ("ndcg@5", "ndcg@10"),
+}
+"""The metrics of each task; the first is the one that stands for the model in lists."""
+
+CHECKS = ("latency_p99_ms", "model_size_mb", "overfit", "leak")
+PARAMETERS = (
+    "learning_rate num_leaves max_depth min_data_in_leaf min_sum_hessian_in_leaf bagging_fraction bagging_freq "
+    "feature_fraction feature_fraction_bynode lambda_l1 lambda_l2 linear_lambda min_gain_to_split max_bin min_data_in_bin "
+    "cat_smooth cat_l2 max_cat_threshold max_cat_to_onehot path_smooth extra_trees boosting drop_rate skip_drop max_drop "
+    "uniform_drop top_rate other_rate objective alpha fair_c poisson_max_delta_step tweedie_variance_power "
+    "lambdarank_truncation_level max_delta_step data_sample_strategy monotone_constraints_method"
+).split()
+"""LightGBM parameters that `[train.params]` may set; the rest are decided by the pipeline's other keys."""
+
+
+def check_name(name: str) -> str:
+    """Return the name if it can name a thing here; raises ValueError with the rule if not."""
+    if len(name) > 64 or not NAME.fullmatch(name):
+        raise ValueError(f"a name is {NAME_RULE}")
+    return name
+
+
+def valid_name(noun: str, name: str) -> str:
+    """Return the name if it can name a thing here; raises InvalidInput with the rule if not."""
+    try:
+        return check_name(name)
+    except ValueError as error:
+        raise InvalidInput(f"{name!r} cannot name a {noun}: {error}") from None
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as "90s", "10m" or "1.5d"; raises ValueError if it is none.
+
+    >>> parse_duration("1.5h")
+    5400.0
+    """
+    match = DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a duration is a number and a unit: ms, s, m, h, d or w, as in '10m'")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def _check_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Duration = Annotated[str, AfterValidator(_check_duration)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """A section: unknown keys are mistakes, values cannot change, numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+M = TypeVar("M", bound=Settings)
+
+
+class ColumnRule(Settings):
+    """What one column must hold; a rule that is not given is not checked."""
+
+    dtype: str | None = None
+    min: float | None = None
+    max: float | None = None
+    null_share_max: Share | None = None
+    allowed: list[str | int | float | bool] | None = None
+
+
+class Checks(Settings):
+    """The contract; a version that breaks it is kept, marked, and not trained on."""
+
+    min_rows: int = Field(default=1, ge=1)
+    unique: list[str] = []
+    columns: dict[str, ColumnRule] = {}
+    new_column: Literal["refuse", "add"] = "refuse"
+    missing_column: Literal["refuse", "null"] = "refuse"
+    type_change: Literal["refuse", "widen"] = "refuse"
+
+
+class Data(Settings):
+    """Where rows come from, and what they are."""
+
+    dataset: Name
+    source: str = Field(min_length=1)
+    time: str | None = None
+    key: list[str] = []
+    incremental: bool = True
+    label_delay: Duration = "0s"
+    checks: Checks = Checks()
+
+
+class Target(Settings):
+    """What is predicted."""
+
+    column: str
+    task: Task
+    positive: str | int | bool | None = None  # binary: the label that counts as 1
+    quantile: float = Field(default=0.5, gt=0, lt=1)  # quantile: which
+    query: str | None = None  # ranking: rows of one query are ranked together
+    weight: str | None = None  # a column of row weights
+
+    @model_validator(mode="after")
+    def _query_goes_with_ranking(self) -> Self:
+        if (self.task == "ranking") != (self.query is not None):
+            raise ValueError("'query' names the column that groups rows to rank: needed for ranking, and only there")
+        return self
+
+
+class Features(Settings):
+    """What the model sees: all columns but target, key, time, weight and the excluded, and what is derived."""
+
+    include: list[str] | None = None
+    exclude: list[str] = []
+    derive: dict[str, str] = {}
+    categorical: list[str] = []
+    monotone: dict[str, Literal[-1, 0, 1]] = {}
+    max_categories: int = Field(default=256, ge=2, le=10000)
+
+
+class Split(Settings):
+    """Which rows train, which stop the training early, which judge."""
+
+    method: Literal["time", "random", "stratified", "group", "predefined"] = "random"
+    test: float = Field(default=0.2, gt=0, lt=0.9)
+    validation: float = Field(default=0.15, gt=0, lt=0.9)
+    folds: int = Field(default=0, ge=0, le=20)
+    column: str | None = None  # group: the group; predefined: "train", "validation" or "test"
+
+    @model_validator(mode="after")
+    def _column_where_needed(self) -> Self:
+        if (self.method in ("group", "predefined")) != (self.column is not None):
+            raise ValueError("'column' goes with the methods group and predefined, and only with them")
+        if self.test + self.validation > 0.95:
+            raise ValueError("'test' and 'validation' together leave less than 5 % of the rows to train on")
+        if self.folds == 1:
+            raise ValueError("'folds' is 0 (none) or at least 2")
+        return self
+
+
+class Tune(Settings):
+    """A random search over LightGBM's parameters, judged on the validation rows."""
+
+    trials: int = Field(ge=1, le=1000)
+    timeout: Duration | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """The time after which no further trial starts, in seconds of the clock; None is no limit."""
+        return None if self.timeout is None else parse_duration(self.timeout)
+
+
+class Train(Settings):
+    """How the model is trained."""
+
+    engine: Literal["local"] = "local"
+    rounds: int = Field(default=500, ge=1, le=100_000)
+    early_stopping: int = Field(default=50, ge=0)  # rounds without gain; 0 trains all rounds
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    imbalance: Literal["none", "balanced"] = "none"
+    calibration: Literal["none", "isotonic", "sigmoid"] = "none"
+    threshold: float | Literal["best_f1"] = "best_f1"  # binary: the score from which a row counts as positive
+    params: dict[str, int | float | str | bool] = {}
+    tune: Tune | None = None
+
+    @model_validator(mode="after")
+    def _known_parameters(self) -> Self:
+        wrong = [f"'{name}'{near_miss(name, PARAMETERS)}" for name in self.params if name not in PARAMETERS]
+        if wrong:
+            raise ValueError("'params' cannot set " + ", ".join(wrong))
+        if isinstance(self.threshold, float) and not 0 < self.threshold < 1:
+            raise ValueError("'threshold' lies between 0 and 1, or is 'best_f1'")
+        return self
+
+
+class Gate(Settings):
+    """One condition on a model version: a metric, or a check by name."""
+
+    metric: str | None = None
+    check: Literal["latency_p99_ms", "model_size_mb", "overfit", "leak"] | None = None
+    min: float | None = None
+    max: float | None = None
+    versus: Literal["champion"] | None = None
+    margin: float = Field(default=0.0, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    slice: str | None = None
+    min_rows: int = Field(default=100, ge=2)  # slices smaller than this are told, not judged
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.metric is None) == (self.check is None):
+            raise ValueError(f"a gate has either 'metric' or 'check' (one of {', '.join(CHECKS)})")
+        if self.versus and (self.min is not None or self.max is not None or self.slice or self.check):
+            raise ValueError("'versus' goes with 'metric', 'margin' and 'confidence' only")
+        if not self.versus and self.check not in ("overfit", "leak") and self.min is None and self.max is None:
+            raise ValueError("say 'min' or 'max', or versus = \"champion\"")
+        if self.slice and self.metric is None:
+            raise ValueError("'slice' goes with 'metric'")
+        return self
+
+
+class Approval(Settings):
+    """Who lets a model version go live. `reviewers` counts people other than who started the run."""
+
+    mode: Literal["manual", "auto"] = "manual"
+    reviewers: int = Field(default=1, ge=0, le=10)
+
+
+class Serve(Settings):
+    """How the champion is served."""
+
+    port: int = Field(default=3000, ge=1, le=65535)
+    host: str = "127.0.0.1"
+    name: Name | None = None  # the deployment; by default the model's name
+
+
+class Pipeline(Settings):
+    """Who the pipeline is."""
+
+    name: Name
+    description: str = ""
+
+
+class PipelineFile(Settings):
+    """One pipeline: everything the cycle does follows from this and from the data."""
+
+    pipeline: Pipeline
+    data: Data
+    target: Target
+    features: Features = Features()
+    split: Split = Split()
+    train: Train = Train()
+    gates: list[Gate] = []
+    approval: Approval = Approval()
+    serve: Serve | None = None
+    monitor: dict[str, Any] = {}  # the act watch reads these three; until it is built they are kept unread
+    rules: list[dict[str, Any]] = []
+    policy: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        problems = [*self._gate_problems(), *self._column_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _gate_problems(self) -> list[str]:
+        task, known = self.target.task, METRICS[self.target.task]
+        found = [
+            f"gates: metric '{gate.metric}' is not one of task {task}{near_miss(gate.metric, known)}"
+            for gate in self.gates
+            if gate.metric is not None and gate.metric not in known
+        ]
+        if self.approval.mode == "auto" and not self.gates:
+            found.append("approval: mode 'auto' approves what passes every gate, and there is no gate")
+        return found
+
+    def _column_problems(self) -> list[str]:
+        found = []
+        target, features = self.target.column, self.features
+        if target in (features.include or []) or target in features.derive:
+            found.append(f"features: the target '{target}' cannot be a feature as well")
+        if self.split.method == "time" and self.data.time is None:
+            found.append("split: method 'time' needs [data] time, the column of the event's time")
+        if self.train.calibration != "none" and self.target.task != "binary":
+            found.append("train: calibration is for the binary task")
+        if self.train.imbalance != "none" and self.target.task not in ("binary", "multiclass"):
+            found.append("train: imbalance is for the binary and multiclass tasks")
+        return found
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name, which is also its model's."""
+        return self.pipeline.name
+
+    @property
+    def deployment(self) -> str:
+        """The name under which its champion is served."""
+        return (self.serve.name if self.serve else None) or self.pipeline.name
+
+    def training_settings(self) -> dict[str, Any]:
+        """The keys that decide a training's result, as plain values: what a run stores."""
+        data = {"dataset": self.data.dataset, "time": self.data.time, "key": self.data.key}
+        sections = {key: getattr(self, key).model_dump() for key in ("target", "features", "split", "train")}
+        return {"data": data, **sections}
+
+    def training_hash(self) -> str:
+        """The hash of the keys that decide a training's result."""
+        return hash_of(self.training_settings())
+
+    def gates_hash(self) -> str:
+        """The hash of the gates and of who approves: what a gate report answers to."""
+        return hash_of([[gate.model_dump() for gate in self.gates], self.approval.model_dump()])
+
+    def contract_hash(self) -> str:
+        """The hash of what decides a dataset version: source, key, contract."""
+        return hash_of(self.data.model_dump())
+
+
+class CatalogueSettings(Settings):
+    """How long an act waits for the catalogue."""
+
+    lock_timeout: Duration = "30s"
+
+
+class TrainingSettings(Settings):
+    """What a training may use of the machine; 0 is all cores."""
+
+    threads: int = Field(default=0, ge=0, le=256)
+
+
+class ApprovalSettings(Settings):
+    """Whether a reviewer may sign with a name other than the Unix user's."""
+
+    identity: Literal["claimed", "unix"] = "claimed"
+
+
+class WorkspaceFile(Settings):
+    """`mlops.toml`: the team's settings."""
+
+    catalogue: CatalogueSettings = CatalogueSettings()
+    training: TrainingSettings = TrainingSettings()
+    approval: ApprovalSettings = ApprovalSettings()
+
+
+def load_pipeline(path: Path) -> PipelineFile:
+    """Return the pipeline that a file describes; raises NotFound or InvalidInput with every mistake."""
+    return _load(path, PipelineFile)
+
+
+def load_workspace_file(path: Path) -> WorkspaceFile:
+    """Return the team's settings; a file that is not there means all defaults."""
+    return _load(path, WorkspaceFile) if path.exists() else WorkspaceFile()
+
+
+def _load(path: Path, model: type[M]) -> M:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"no file {path}") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise InvalidInput(f"{path} is not a text file: {error}") from None
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path} is not TOML: {error}") from None
+    except ValidationError as error:
+        lines = [_mistake(model, item) for item in error.errors()]
+        head = f"{path} has {len(lines)} mistakes:\n  " if len(lines) > 1 else f"{path}: "
+        raise InvalidInput(head + "\n  ".join(lines), "docs/pipeline-file.md lists every key") from None
+
+
+def _mistake(model: type[Settings], item: Any) -> str:
+    """One mistake of pydantic's list in our words: key, what was found, what is allowed."""
+    location = [str(part + 1) if isinstance(part, int) else part for part in item["loc"]]
+    key = ".".join(location) or "the file"
+    match item["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key{near_miss(location[-1], _keys_at(model, item['loc'][:-1]))}"
+        case "missing":
+            return f"{key}: is missing"
+        case "value_error":
+            return f"{key}: {item['ctx']['error']}" if location else str(item["ctx"]["error"])
+        case _:
+            found = f"found {item['input']!r}" if not isinstance(item["input"], dict) else "found a table"
+            return f"{key}: {found}; {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _keys_at(model: type[Settings], location: tuple[str | int, ...]) -> list[str]:
+    """The keys that are allowed at a place of the file."""
+    fields = model.model_fields
+    for part in location:
+        if isinstance(part, int) or part not in fields:
+            continue
+        kinds = [fields[part].annotation, *get_args(fields[part].annotation)]
+        kinds += [inner for kind in kinds for inner in get_args(kind)]
+        fields = next((k.model_fields for k in kinds if isinstance(k, type) and issubclass(k, Settings)), {})
+    return list(fields)

@@ -1,0 +1,1 @@
+"""The pure part: frames and records in, records out; no file, clock, process or screen."""

@@ -1,0 +1,49 @@
+"""Whether a model version may go live: pure, from its gate report and what people said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_tui.records import Approval, ModelVersion
+
+State = Literal["new", "failed", "waiting", "approved", "rejected", "lapsed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a model version stands, who approved it, how many reviewers are missing, and why in one sentence."""
+
+    state: State
+    approvers: tuple[str, ...]
+    missing: int
+    sentence: str
+
+
+def standing(version: ModelVersion, approvals: Sequence[Approval]) -> Standing:
+    """Return where a version stands; `approvals` are all that was said of it, oldest first.
+
+    A word counts if it was said of the content as it is now; of each person the last word counts; whoever
+    started the run counts only where the pipeline asks for no reviewer.
+    """
+    subject = version.subject()
+    last = {approval.name: approval for approval in approvals if approval.subject == subject}
+    names = tuple(sorted(name for name, word in last.items() if word.verdict == "approved"))
+    rejected = sorted(name for name, word in last.items() if word.verdict == "rejected")
+    independent = [name for name in names if name != version.author]
+    if version.gates_passed is None:
+        return Standing("new", names, version.reviewers, "no gate has judged it yet")
+    if rejected:
+        return Standing("rejected", names, version.reviewers, f"rejected by {', '.join(rejected)}")
+    if not version.gates_passed:
+        return Standing("failed", names, version.reviewers, "a gate failed")
+    if version.approval == "auto":
+        return Standing("approved", names, 0, "every gate passed, and the pipeline approves what does")
+    if names and len(independent) >= version.reviewers:
+        return Standing("approved", names, 0, f"approved by {', '.join(names)}")
+    missing = max(version.reviewers - len(independent), 1)
+    if any(approval.verdict == "approved" and approval.subject != subject for approval in approvals) and not names:
+        return Standing("lapsed", names, missing, "approved once, but what was approved has changed since")
+    who = "anyone" if version.reviewers == 0 else f"someone other than {version.author}, who started the run"
+    return Standing("waiting", names, missing, f"waits for {missing} more approval by {who}")

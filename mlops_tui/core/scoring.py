@@ -1,0 +1,132 @@
+"""From rows to answers: the code that a workspace and a service both run, with the same bits for any batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mlops_tui.core import calibration as calibrations
+from mlops_tui.core.features import encode
+from mlops_tui.core.kinds import parse_type
+from mlops_tui.errors import InvalidInput
+from mlops_tui.records import Calibration, Signature, Transform
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A model that is ready to answer; `threads` is how many threads one call may use."""
+
+    booster: lgb.Booster
+    transform: Transform
+    signature: Signature
+    calibration: Calibration | None
+    threads: int = 1
+
+
+def load(
+    text: str, transform: Transform, signature: Signature, calibration: Calibration | None, threads: int = 1
+) -> Scorer:
+    """Return the scorer of a model in LightGBM's text format; raises InvalidInput if the text is none."""
+    try:
+        booster = lgb.Booster(model_str=text)
+    except lgb.basic.LightGBMError as error:
+        raise InvalidInput(f"this is not a LightGBM model: {error}") from None
+    if booster.num_feature() != len(transform.features):
+        found, wanted = booster.num_feature(), len(transform.features)
+        raise InvalidInput(f"the model reads {found} features, its transform makes {wanted}")
+    return Scorer(booster, transform, signature, calibration, threads)
+
+
+def score(scorer: Scorer, frame: pl.DataFrame) -> Floats:
+    """Return calibrated scores of raw rows: (n,), or (n, k) probabilities for multiclass."""
+    if frame.height == 0:
+        classes = len(scorer.signature.classes)
+        return np.zeros((0, classes) if scorer.signature.task == "multiclass" else 0)
+    matrix = encode(scorer.transform, frame).to_numpy()
+    raw = np.asarray(scorer.booster.predict(matrix, num_threads=scorer.threads), dtype=np.float64)
+    return calibrations.apply(scorer.calibration, raw)
+
+
+def label_values(signature: Signature) -> list[Any]:
+    """Return the classes in score order, each as the type that the target has.
+
+    >>> label_values(Signature("binary", "late", "Boolean", (), ("false", "true")))
+    [False, True]
+    """
+    if signature.target_dtype == "Boolean":
+        return [label == "true" for label in signature.classes]
+    return pl.Series(signature.classes, dtype=pl.String).cast(parse_type(signature.target_dtype)).to_list()
+
+
+def choices(signature: Signature, scores: Floats) -> NDArray[np.int64]:
+    """Return the position of the predicted class of each row: by threshold (binary) or the likeliest."""
+    if signature.task == "binary":
+        return (scores >= signature.threshold).astype(np.int64)
+    likeliest: NDArray[np.int64] = scores.argmax(axis=1).astype(np.int64)
+    return likeliest
+
+
+def predict(scorer: Scorer, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each raw row: `prediction`, typed as the target, and its probabilities.
+
+    binary adds `probability` (of the class that counts as 1), multiclass `probability_CLASS` for each class.
+    """
+    signature, scores = scorer.signature, score(scorer, frame)
+    if signature.task not in ("binary", "multiclass"):
+        return pl.DataFrame({"prediction": scores})
+    kind = parse_type(signature.target_dtype)
+    labels = pl.Series("prediction", label_values(signature), kind)
+    predicted = labels.gather(choices(signature, scores))
+    if signature.task == "binary":
+        return pl.DataFrame([predicted, pl.Series("probability", scores)])
+    each = [pl.Series(f"probability_{label}", scores[:, at]) for at, label in enumerate(signature.classes)]
+    return pl.DataFrame([predicted, *each])
+
+
+def answers(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return what a service answers to each raw row, as plain values.
+
+    binary {"prediction": true, "probability": 0.7}; multiclass {"prediction": "a", "probabilities": {"a": 0.6, …}};
+    the other tasks {"prediction": 1.2}.
+    """
+    signature, scores = scorer.signature, score(scorer, frame)
+    if signature.task not in ("binary", "multiclass"):
+        return [{"prediction": value} for value in scores.tolist()]
+    labels, picked = label_values(signature), choices(signature, scores).tolist()
+    if signature.task == "binary":
+        pairs = zip(picked, scores.tolist(), strict=True)
+        return [{"prediction": labels[at], "probability": value} for at, value in pairs]
+    rows = zip(picked, scores.tolist(), strict=True)
+    return [
+        {"prediction": labels[at], "probabilities": dict(zip(signature.classes, row, strict=True))} for at, row in rows
+    ]
+
+
+def explain(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return how much each feature adds to each row's raw score (before sigmoid, softmax and calibration).
+
+    {"base": b, "contributions": {feature: c, …}} by TreeSHAP (Lundberg et al. 2018): base and contributions add up
+    to the raw score. For multiclass, base and contributions are objects by class.
+    """
+    if frame.height == 0:
+        return []
+    names = [feature.name for feature in scorer.transform.features]
+    matrix = encode(scorer.transform, frame).to_numpy()
+    shares = np.asarray(scorer.booster.predict(matrix, pred_contrib=True, num_threads=scorer.threads))
+    classes = scorer.signature.classes if scorer.signature.task == "multiclass" else ("",)
+    told = []
+    for row in shares.reshape(frame.height, len(classes), len(names) + 1).tolist():
+        parts = {label: dict(zip(names, part[:-1], strict=True)) for label, part in zip(classes, row, strict=True)}
+        base = {label: part[-1] for label, part in zip(classes, row, strict=True)}
+        single = classes == ("",)
+        told.append(
+            {"base": base[""], "contributions": parts[""]} if single else {"base": base, "contributions": parts}
+        )
+    return told

@@ -1,0 +1,1 @@
+"""The application: every verb of the product, one function each."""

@@ -1,0 +1,1 @@
+"""The act build: source → dataset version → run → model version."""

@@ -1,0 +1,1 @@
+"""The act release: model version → gate report → approval → Bento → deployment."""

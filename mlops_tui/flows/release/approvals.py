@@ -1,0 +1,154 @@
+"""Who may go live: approvals bound to content, and the aliases that they move."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mlops_tui.adapters.catalogue import Act, build, release
+from mlops_tui.config import valid_name
+from mlops_tui.core.approval import Standing, standing
+from mlops_tui.errors import InvalidInput, Refused
+from mlops_tui.flows import lookup
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import AliasChange, Approval, ModelVersion
+
+Verdict = Literal["approved", "rejected"]
+
+
+def standing_of(workspace: Workspace, version: ModelVersion) -> Standing:
+    """Return where a model version stands now."""
+    with workspace.catalogue.read() as act:
+        return standing(version, release.approvals(act, version.model, version.version))
+
+
+def approve(workspace: Workspace, reference: str, comment: str, by: str | None = None) -> tuple[ModelVersion, Standing]:
+    """Approve a model version; with the last missing approval it becomes champion, in the same transaction.
+
+    Raises Refused if a gate failed, if its bytes are damaged, or if whoever started the run is the only one
+    to approve where the pipeline asks for a reviewer.
+    """
+    version = lookup.model_version(workspace, reference, newest=True)
+    name = _signer(workspace, by)
+    if version.gates_passed is None:
+        raise Refused(f"{version.ref} has no gate report yet", f"mlops run {version.model}")
+    if not version.gates_passed:
+        raise Refused(f"{version.ref} cannot be approved: a gate failed", f"mlops models show {version.ref}")
+    if version.reviewers and name == version.author:
+        raise Refused(
+            f"{name} started the run of {version.ref}; the pipeline asks for {version.reviewers} other reviewer(s)",
+            f"ask somebody else: mlops models approve {version.ref} --comment …",
+        )
+    check_content(workspace, version)
+    return _say(workspace, version, "approved", name, comment)
+
+
+def reject(workspace: Workspace, reference: str, comment: str, by: str | None = None) -> tuple[ModelVersion, Standing]:
+    """Reject a model version; if it is the champion, the alias goes back to the champion before it."""
+    version = lookup.model_version(workspace, reference, newest=True)
+    return _say(workspace, version, "rejected", _signer(workspace, by), comment)
+
+
+def settle(workspace: Workspace, version: ModelVersion) -> Standing:
+    """Make a version champion where the pipeline approves by itself and every gate passed; else only say where it is."""
+    now = standing_of(workspace, version)
+    if version.approval != "auto" or now.state != "approved" or "auto" in now.approvers:
+        return now
+    return _say(workspace, version, "approved", "auto", "every gate passed")[1]
+
+
+def _signer(workspace: Workspace, by: str | None) -> str:
+    if by is None or by == workspace.user:
+        return workspace.user
+    if workspace.settings.approval.identity == "unix":
+        raise Refused("this workspace takes reviewers by their Unix user: --by is switched off in mlops.toml")
+    name = valid_name("reviewer", by)
+    if name == "auto":
+        raise InvalidInput("'auto' is how a pipeline signs; sign with your own name")
+    return name
+
+
+def _say(
+    workspace: Workspace, version: ModelVersion, verdict: Verdict, name: str, comment: str
+) -> tuple[ModelVersion, Standing]:
+    with workspace.catalogue.write(workspace.now()) as act:
+        current = build.model_version(act, version.model, version.version)
+        if current is None or current.subject() != version.subject():
+            raise Refused(f"{version.ref} changed meanwhile", f"look again: mlops models show {version.ref}")
+        word = Approval(
+            version.model, version.version, verdict, version.subject(), name, workspace.user, comment, act.now
+        )
+        release.add_approval(act, word)
+        act.record(f"model.{verdict}", version.ref, name=name, comment=comment, covers=word.subject)
+        now = standing(current, release.approvals(act, version.model, version.version))
+        if now.state == "approved":
+            point(act, version.model, "champion", version.version, f"approved by {name}")
+        elif champion(act, version.model) == version.version:
+            former = former_champion(act, version.model)
+            point(act, version.model, "champion", former.version if former else None, f"rejected by {name}")
+        return current, now
+
+
+def champion(act: Act, model: str) -> int | None:
+    """Return the number of a model's champion."""
+    return release.aliases(act, model).get((model, "champion"))
+
+
+def former_champion(act: Act, model: str) -> ModelVersion | None:
+    """Return the newest former champion that is still approved and is not the champion now."""
+    now = champion(act, model)
+    for change in release.alias_changes(act, model, "champion"):
+        if change.version not in (None, now):
+            version = build.model_version(act, model, change.version)
+            if version and standing(version, release.approvals(act, model, version.version)).state == "approved":
+                return version
+    return None
+
+
+def point(act: Act, model: str, alias: str, version: int | None, reason: str) -> None:
+    """Move an alias inside an act; one that points there already stays as it is."""
+    if release.aliases(act, model).get((model, alias)) == version:
+        return
+    release.move_alias(act, AliasChange(model, alias, version, act.user, reason, act.now))
+    act.record("model.alias", f"{model}@{alias}", version=version, reason=reason)
+
+
+def set_alias(workspace: Workspace, reference: str, alias: str, reason: str = "") -> ModelVersion:
+    """Point an alias to a model version; `champion` only to an approved one, `live` is the deployments' own."""
+    version = lookup.model_version(workspace, reference, newest=True)
+    valid_name("alias", alias)
+    if alias == "live":
+        raise InvalidInput("'live' follows what is deployed", f"mlops deployments start {version.ref}")
+    if alias == "champion":
+        require_approved(workspace, version)
+    with workspace.catalogue.write(workspace.now()) as act:
+        point(act, version.model, alias, version.version, reason or "set by hand")
+        if not act.events:
+            act.record("model.alias", f"{version.model}@{alias}", version=version.version, reason="stays")
+    return version
+
+
+def remove_alias(workspace: Workspace, reference: str) -> None:
+    """Take an alias away, named as `model@alias`."""
+    name, _, alias = lookup.parse("model", reference)
+    version = lookup.model_version(workspace, reference)
+    if alias is None or alias in ("live", "champion"):
+        raise InvalidInput(f"say which alias to remove, as in {name}@candidate; champion and live cannot be removed")
+    with workspace.catalogue.write(workspace.now()) as act:
+        point(act, version.model, alias, None, "removed by hand")
+
+
+def require_approved(workspace: Workspace, version: ModelVersion) -> Standing:
+    """Return the standing of an approved version; raises Refused, with the reason, for any other."""
+    now = standing_of(workspace, version)
+    if now.state != "approved":
+        raise Refused(f"{version.ref} is not approved: {now.sentence}", f"mlops models approve {version.ref} --comment …")
+    check_content(workspace, version)
+    return now
+
+
+def check_content(workspace: Workspace, version: ModelVersion) -> None:
+    """Read every object that an approval covers; raises External if one is missing or damaged."""
+    pieces = (version.booster, version.transform, version.signature, version.golden)
+    for hash_ in (*pieces, version.calibration, version.report):
+        if hash_ is not None:
+            workspace.objects.checked_path(hash_)

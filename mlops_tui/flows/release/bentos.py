@@ -1,0 +1,148 @@
+"""From an approved model version to a Bento that is proven to answer as the model does."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mlops_tui.adapters import bento as store
+from mlops_tui.adapters import proof
+from mlops_tui.adapters.catalogue import release
+from mlops_tui.errors import NotFound, unknown
+from mlops_tui.flows import lookup
+from mlops_tui.flows.release import approvals
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Bento, Golden, ModelVersion, Progress, from_json, hash_of, to_json
+
+
+def build(workspace: Workspace, reference: str, *, unapproved: bool = False) -> tuple[Bento, bool]:
+    """Return the proven Bento of a model version, and whether it was built now; one that is there is not built again.
+
+    Raises Refused if the version is not approved and `unapproved` is not said, or if the Bento's answers over
+    HTTP differ from the model's.
+    """
+    version = lookup.model_version(workspace, reference)
+    if not unapproved:
+        approvals.require_approved(workspace, version)
+    approved = approvals.standing_of(workspace, version).state == "approved"
+    with workspace.exclusive(f"bento-{version.model}", f"the Bento of {version.model}", timeout=600):
+        known = current(workspace, version, approved)
+        if known is not None and is_there(workspace, known):
+            return known, False
+        return _build(workspace, version, approved), True
+
+
+def current(workspace: Workspace, version: ModelVersion, approved: bool = True) -> Bento | None:
+    """Return the catalogue's Bento of exactly this content, service code and approval, or None."""
+    with workspace.catalogue.read() as act:
+        found = release.bentos(act, key=bento_key(version, approved))
+    return found[0] if found else None
+
+
+def is_there(workspace: Workspace, bento: Bento) -> bool:
+    """Return whether a Bento's folder is still in the store."""
+    try:
+        store.find(workspace.home / "bentos", bento.tag)
+    except NotFound:
+        return False
+    return True
+
+
+def bento_key(version: ModelVersion, approved: bool) -> str:
+    """Return the hash of all that makes a Bento: the model version's content, the code that serves it, its approval."""
+    return hash_of((version.ref, version.subject(), version.golden, service_code(), approved))
+
+
+def service_code() -> str:
+    """Return the hash of the code and the locked requirements that a Bento carries."""
+    hash_ = hashlib.sha256(store.ENTRY.encode())
+    for name in (*store.CARRIED, "service.lock"):
+        hash_.update((store.PACKAGE / name).read_bytes())
+    return hash_.hexdigest()
+
+
+def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento:
+    workspace.report(Progress("bento", f"building {version.ref}"))
+    home = workspace.home / "bentos"
+    contents = store.Contents(version.ref, _files(workspace, version), approved)
+    built = store.build(home, contents, version.model.lower(), f"v{version.version}{'' if approved else '-unapproved'}")
+    workspace.report(Progress("bento", f"proving {built.tag}: golden rows through HTTP"))
+    golden = from_json(workspace.objects.get(version.golden), Golden)
+    try:
+        parity = proof.prove(home, built.tag, golden, workspace.home / "log")
+    except BaseException:
+        store.remove(home, built.tag)  # a Bento that is not proven does not count as built
+        raise
+    now = workspace.now()
+    key = bento_key(version, approved)
+    bento = Bento(
+        built.tag, version.model, version.version, key, approved, built.size, parity, workspace.user, now
+    )  # fmt: skip
+    with workspace.catalogue.write(now) as act:
+        release.put_bento(act, bento)
+        act.record("bento.built", bento.tag, model=version.ref, approved=approved, parity=asdict(parity))
+    return bento
+
+
+def _files(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:
+    get = workspace.objects.get
+    files = {
+        "booster.txt": get(version.booster),
+        "transform.json": get(version.transform),
+        "signature.json": get(version.signature),
+        "golden.json": get(version.golden),
+        "model.json": to_json(about(workspace, version)),
+    }
+    return files | ({"calibration.json": get(version.calibration)} if version.calibration else {})
+
+
+def about(workspace: Workspace, version: ModelVersion) -> dict[str, Any]:
+    """Return what a served model says of itself: task, metrics, where it comes from, who approved it."""
+    run = lookup.run(workspace, version.run)
+    with workspace.catalogue.read() as act:
+        said = release.approvals(act, version.model, version.version)
+    words = [word for word in said if word.verdict == "approved" and word.subject == version.subject()]
+    return {
+        "task": version.task,
+        "created_at": version.created_at,
+        "metrics": version.metrics,
+        "lineage": {
+            "run": version.run,
+            "dataset": f"{version.dataset}:{version.dataset_version}",
+            "dataset_hash": version.dataset_hash,
+            "pipeline_hash": version.pipeline_hash,
+            "code_hash": version.code_hash,
+            "commit": run.code.commit,
+            "environment": run.environment,
+        },
+        "approvals": [{"name": word.name, "at": word.created_at, "comment": word.comment} for word in words],
+    }
+
+
+def list_bentos(workspace: Workspace, model: str | None = None) -> list[Bento]:
+    """Return the proven Bentos, newest first."""
+    with workspace.catalogue.read() as act:
+        return release.bentos(act, model=model)
+
+
+def export(workspace: Workspace, name: str, path: Path) -> tuple[Bento, Path]:
+    """Write a Bento, named by its tag or by its model version, to a .bento file that `bentoml import` reads."""
+    bento = find(workspace, name)
+    return bento, store.export(workspace.home / "bentos", bento.tag, path)
+
+
+def find(workspace: Workspace, name: str) -> Bento:
+    """Return the newest Bento with a tag, or of the model version that a reference names; raises NotFound."""
+    known = list_bentos(workspace)
+    by_tag = [bento for bento in known if bento.tag == name]
+    if by_tag:
+        return by_tag[0]
+    if ":v" in name:
+        raise unknown("Bento", name, [bento.tag for bento in known], "mlops bentos list")
+    version = lookup.model_version(workspace, name)
+    for bento in known:
+        if (bento.model, bento.version) == (version.model, version.version):
+            return bento
+    raise NotFound(f"{version.ref} has no Bento yet", f"mlops bentos build {version.ref}")

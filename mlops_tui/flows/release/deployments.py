@@ -1,0 +1,188 @@
+"""Bentos that answer: started as processes that outlive the command, found again, and told from strangers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlops_tui.adapters import bento as store
+from mlops_tui.adapters import processes
+from mlops_tui.adapters.catalogue import release
+from mlops_tui.config import valid_name
+from mlops_tui.errors import InvalidInput, NotFound, Refused, unknown
+from mlops_tui.flows import lookup
+from mlops_tui.flows.release import approvals, bentos
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Bento, Deployment, Progress
+
+READY_SECONDS = 90.0
+State = Literal["running", "stopped", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a deployment answers; None keeps what it had, or the defaults of a new one."""
+
+    name: str | None = None
+    host: str | None = None
+    port: int | None = None
+
+
+def start(
+    workspace: Workspace, reference: str, place: Place = Place(), *, unapproved: bool = False
+) -> tuple[Deployment, bool]:
+    """Serve a model version's Bento, built now if it has none; returns the deployment and whether it was started.
+
+    A deployment of that name that serves another version is replaced: on the same port the new server is ready
+    before the old one is stopped. Raises Refused for what is not approved unless `unapproved` is said.
+    """
+    version = lookup.model_version(workspace, reference)
+    bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
+    name = valid_name("deployment", place.name or version.model)
+    with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=READY_SECONDS):
+        known = _find(workspace, name)
+        running = known is not None and processes.alive(known.pid, known.born)
+        target = _target(known, place)
+        if known and running and known.bento == bento.tag and _is_this(known, bento) and target == (known.host, known.port):
+            return known, False
+        return _replace(workspace, name, bento, target, known if running else None), True
+
+
+def _target(known: Deployment | None, place: Place) -> tuple[str, int]:
+    host = place.host or (known.host if known else "127.0.0.1")
+    return host, place.port or (known.port if known else 3000)
+
+
+def _is_this(deployment: Deployment, bento: Bento) -> bool:
+    """Whether a deployment was started from this build of a Bento, not from an older one of the same tag."""
+    return deployment.started_at >= bento.created_at
+
+
+def _replace(
+    workspace: Workspace, name: str, bento: Bento, target: tuple[str, int], old: Deployment | None
+) -> Deployment:
+    """Start a server, wait until it answers for its model, write it down, then stop the one it replaces."""
+    host, port = target
+    home = workspace.home / "bentos"
+    log = workspace.home / "log" / f"deployment-{name}.log"
+    runtime = home / "runtime" / f"{name}-{workspace.now():%Y%m%d%H%M%S%f}"
+    server = processes.Server(store.find(home, bento.tag).folder, runtime, log, host, port)
+    workspace.report(Progress("deploy", f"starting {bento.tag} on {server.url}"))
+    process = processes.start(server, beside=old is not None and (old.host, old.port) == target)
+    try:
+        processes.wait_ready(server, process, f"{bento.model}:{bento.version}", READY_SECONDS)
+        now = workspace.now()
+        deployment = Deployment(
+            name, bento.model, bento.version, bento.tag, host, port, process.pid, process.born,
+            "running", workspace.user, now,
+        )  # fmt: skip
+        _write(workspace, deployment)
+    except BaseException:
+        processes.stop(process.pid, process.born)
+        raise
+    if old is not None:
+        processes.stop(old.pid, old.born)
+    return deployment
+
+
+def _write(workspace: Workspace, deployment: Deployment) -> None:
+    """Put a deployment in the place of what served under its name, whose time ends now, and move the alias `live`."""
+    with workspace.catalogue.write(deployment.started_at) as act:
+        former = release.deployment(act, deployment.name)
+        if former is not None and former.stopped_at is None:
+            release.end_deployment(act, dataclasses.replace(former, stopped_at=act.now))
+        release.put_deployment(act, deployment)
+        model = f"{deployment.model}:{deployment.version}"
+        act.record("deployment.started", deployment.name, model=model, url=deployment.url, pid=deployment.pid)
+        approvals.point(act, deployment.model, "live", deployment.version, f"deployment {deployment.name}")
+
+
+def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
+    """Stop a deployment's process and return whether it ran; one that stopped already stays so."""
+    valid_name("deployment", name)
+    with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=READY_SECONDS):
+        known = get(workspace, name)
+        ran = processes.stop(known.pid, known.born)
+        if known.wanted == "stopped":
+            return known, ran
+        with workspace.catalogue.write(workspace.now()) as act:
+            ended = dataclasses.replace(known, wanted="stopped", stopped_at=act.now)
+            release.put_deployment(act, ended)
+            release.end_deployment(act, ended)
+            act.record("deployment.stopped", name, model=f"{known.model}:{known.version}", was_running=ran)
+            others = [item for item in release.deployments(act) if item.model == known.model and item.wanted == "running"]
+            approvals.point(act, known.model, "live", others[0].version if others else None, f"{name} stopped")
+    return ended, ran
+
+
+def rollback(workspace: Workspace, name: str, reference: str | None = None) -> tuple[Deployment, bool]:
+    """Make the former approved champion, or a named version, champion again and serve it."""
+    known = get(workspace, name)
+    if reference is None:
+        with workspace.catalogue.read() as act:
+            former = approvals.former_champion(act, known.model)
+        if former is None:
+            raise Refused(f"{known.model} has no former champion that is still approved", "mlops models list")
+        reference = former.ref
+    version = lookup.model_version(workspace, reference)
+    if version.model != known.model:
+        raise InvalidInput(f"the deployment '{name}' serves {known.model}, not {version.model}")
+    bento, _ = bentos.build(workspace, version.ref)
+    approvals.set_alias(workspace, version.ref, "champion", f"rollback of deployment {name}")
+    return start(workspace, f"{bento.model}:{bento.version}", Place(name))
+
+
+def get(workspace: Workspace, name: str) -> Deployment:
+    """Return a deployment; raises NotFound naming the known ones."""
+    valid_name("deployment", name)
+    known = list_deployments(workspace)
+    for item in known:
+        if item.name == name:
+            return item
+    raise unknown("deployment", name, [item.name for item in known], "mlops deployments list")
+
+
+def _find(workspace: Workspace, name: str) -> Deployment | None:
+    try:
+        return get(workspace, name)
+    except NotFound:
+        return None
+
+
+def list_deployments(workspace: Workspace) -> list[Deployment]:
+    """Return all deployments as the catalogue has them."""
+    with workspace.catalogue.read() as act:
+        return release.deployments(act)
+
+
+def history(workspace: Workspace, name: str) -> list[Deployment]:
+    """Return what served under a name before, newest first."""
+    with workspace.catalogue.read() as act:
+        return release.deployment_history(act, name)
+
+
+def state(deployment: Deployment) -> State:
+    """Return whether a deployment runs, was stopped, or is down though it should run."""
+    if processes.alive(deployment.pid, deployment.born):
+        return "running"
+    return "stopped" if deployment.wanted == "stopped" else "down"
+
+
+def log_file(workspace: Workspace, name: str) -> Path:
+    """Return the log of a deployment; raises NotFound if there is none."""
+    get(workspace, name)
+    path = workspace.home / "log" / f"deployment-{name}.log"
+    if not path.exists():
+        raise NotFound(f"the deployment '{name}' has no log yet")
+    return path
+
+
+def last_lines(path: Path, count: int) -> Iterator[str]:
+    """Yield the last lines of a file, read from its end in bounded memory."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - 400 * count))
+        yield from stream.read().decode(errors="replace").splitlines()[-count:]

@@ -1,0 +1,102 @@
+"""Model versions between workspaces: a zip of text, JSON and parquet, opened without trusting it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zipfile
+from pathlib import Path
+
+import msgspec
+
+from mlops_tui.adapters.catalogue import build
+from mlops_tui.config import valid_name
+from mlops_tui.errors import External, InvalidInput, NotFound
+from mlops_tui.flows import lookup
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Calibration, Golden, ModelVersion, Run, RunDetails, Signature, Transform, digest, from_json, to_json
+
+PIECES = ("booster", "transform", "signature", "calibration", "reference", "golden", "rows")
+MOST_BYTES = 2 * 2**30
+RECORDS: dict[str, type[object]] = {
+    "transform": Transform, "signature": Signature, "calibration": Calibration, "golden": Golden,
+}  # fmt: skip
+
+
+def export(workspace: Workspace, reference: str, path: Path) -> ModelVersion:
+    """Write a model version with its run to a zip file, complete or not at all."""
+    version = lookup.model_version(workspace, reference)
+    run = lookup.run(workspace, version.run)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("model.json", to_json(version))
+            archive.writestr("run.json", to_json(run))
+            archive.writestr("details", workspace.objects.get(run.details or ""))
+            for name in PIECES:
+                if getattr(version, name):
+                    archive.writestr(name, workspace.objects.get(getattr(version, name)))
+        part.replace(path)
+    except OSError as error:
+        raise External(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return version
+
+
+def take_in(workspace: Workspace, path: Path) -> ModelVersion:
+    """Add the model version of a file as a new version, without gate report and approval.
+
+    Raises InvalidInput if the file is no export, or if any piece does not have the hash that the record names.
+    """
+    if not path.exists():
+        raise NotFound(f"no file {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > MOST_BYTES:
+                raise InvalidInput(f"{path} unpacks to more than {MOST_BYTES // 2**30} GiB")
+            version = from_json(archive.read("model.json"), ModelVersion)
+            run = from_json(archive.read("run.json"), Run)
+            content = {name: archive.read(name) for name in PIECES if getattr(version, name)}
+            details = archive.read("details")
+    except (zipfile.BadZipFile, KeyError, msgspec.MsgspecError, NotImplementedError) as error:
+        raise InvalidInput(f"{path} is no exported model version: {error}") from None
+    _check(path, version, run, content, details)
+    return _add(workspace, version, run, [*content.values(), details])
+
+
+def _check(path: Path, version: ModelVersion, run: Run, content: dict[str, bytes], details: bytes) -> None:
+    valid_name("model", version.model)
+    wrong = [name for name, data in content.items() if digest(data) != getattr(version, name)]
+    if wrong or digest(details) != run.details:
+        raise InvalidInput(f"{path} is damaged: {', '.join(wrong) or 'details'} does not have the hash that it names")
+    try:
+        for name, kind in RECORDS.items():
+            if name in content:
+                from_json(content[name], kind)
+        from_json(details, RunDetails)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(f"{path} is no exported model version: {error}") from None
+    from mlops_tui.core import scoring
+
+    signature, transform = from_json(content["signature"], Signature), from_json(content["transform"], Transform)
+    scoring.load(content["booster"].decode("utf-8", "replace"), transform, signature, None)
+
+
+def _add(workspace: Workspace, version: ModelVersion, run: Run, objects: list[bytes]) -> ModelVersion:
+    for data in objects:
+        workspace.objects.put(data)
+    with workspace.catalogue.write(workspace.now()) as act:
+        if not build.runs_by_prefix(act, run.id):
+            build.add_run(act, run)
+            build.end_run(act, run)
+        added = dataclasses.replace(
+            version,
+            version=build.next_version(act, "model_versions", "model", version.model),
+            report=None,
+            gates_passed=None,
+            created_at=act.now,
+        )
+        build.add_model_version(act, added)
+        act.record("model.imported", added.ref, was=version.ref, booster=version.booster)
+    return added

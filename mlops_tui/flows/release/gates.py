@@ -1,0 +1,188 @@
+"""model version → gate report: judged on the rows that neither trained it nor stopped its training."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mlops_tui.adapters.catalogue import build
+from mlops_tui.config import PipelineFile
+from mlops_tui.errors import NotFound
+from mlops_tui.flows import lookup
+from mlops_tui.flows.release import approvals
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import (
+    GateReport,
+    Golden,
+    ModelVersion,
+    Progress,
+    RunDetails,
+    from_json,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mlops_tui.core.gates import Evidence
+    from mlops_tui.core.scoring import Scorer
+
+LATENCY_REQUESTS = 300
+
+
+def judge(workspace: Workspace, settings: PipelineFile, version: ModelVersion) -> tuple[ModelVersion, GateReport]:
+    """Judge a model version by a pipeline's gates and keep the report with it; an approval of an older report lapses.
+
+    The champion is scored on the same rows, through its own transform.
+    """
+    from mlops_tui.core import gates
+
+    workspace.report(Progress("gates", f"judging {version.ref}"))
+    champion = champion_of(workspace, version)
+    evidence = _evidence(workspace, settings, version, champion)
+    results = gates.judge(settings.gates, evidence, settings.train.seed)
+    report = GateReport(
+        model=version.model,
+        version=version.version,
+        champion=champion.version if champion else None,
+        settings_hash=settings.gates_hash(),
+        approval=settings.approval.mode,
+        reviewers=settings.approval.reviewers,
+        passed=all(result.passed for result in results),
+        results=results,
+        created_at=workspace.now(),
+    )
+    judged = replace(
+        version,
+        report=workspace.objects.put(to_json(report)),
+        gates_passed=report.passed,
+        approval=report.approval,
+        reviewers=report.reviewers,
+    )
+    failed = [result.gate for result in results if not result.passed]
+    with workspace.catalogue.write(report.created_at) as act:
+        build.update_model_version(act, judged)
+        act.record("model.judged", version.ref, passed=report.passed, failed=failed, report=judged.report)
+    return judged, report
+
+
+def champion_of(workspace: Workspace, version: ModelVersion) -> ModelVersion | None:
+    """Return the champion that a version would replace; None if there is none or it is the version itself."""
+    with workspace.catalogue.read() as act:
+        number = approvals.champion(act, version.model)
+        return build.model_version(act, version.model, number) if number not in (None, version.version) else None
+
+
+def report_of(workspace: Workspace, version: ModelVersion) -> GateReport:
+    """Return a version's gate report; raises NotFound if no gate has judged it yet."""
+    if version.report is None:
+        raise NotFound(f"{version.ref} has no gate report yet", f"mlops run {version.model}")
+    return from_json(workspace.objects.get(version.report), GateReport)
+
+
+def _evidence(
+    workspace: Workspace, settings: PipelineFile, version: ModelVersion, champion: ModelVersion | None
+) -> Evidence:
+    import polars as pl
+
+    from mlops_tui.core.gates import Evidence
+    from mlops_tui.core.target import answers_for
+
+    frame = lookup.frame(workspace, lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}"))
+    rows = pl.read_parquet(workspace.objects.checked_path(version.rows))
+    run = lookup.run(workspace, version.run)
+    details = from_json(workspace.objects.get(run.details or ""), RunDetails)
+    scorer = lookup.scorer(workspace, version)
+    test = _rows(frame, rows, "test")
+    wanted = {gate.check for gate in settings.gates}
+    slices = {gate.slice for gate in settings.gates if gate.slice}
+    return Evidence(
+        test=answers_for(scorer, test, settings.target),
+        metrics=details.metrics,
+        champion=_champion_answers(workspace, settings, test, champion),
+        champion_version=champion.version if champion else None,
+        known_rows=_known_rows(workspace, version, champion, rows),
+        slices={name: _slice(test, name) for name in sorted(slices)},
+        latency_p99_ms=_latency(workspace, version, scorer) if "latency_p99_ms" in wanted else None,
+        model_bytes=workspace.objects.path(version.booster).stat().st_size,
+        single_features=_single_features(scorer, settings, _rows(frame, rows, "train"), test) if "leak" in wanted else {},
+    )
+
+
+def _rows(frame: pl.LazyFrame, rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The rows of one set, in the dataset version's order."""
+    import polars as pl
+
+    numbers = rows.filter(pl.col("set") == name).select(pl.col("row")).sort("row")
+    return frame.with_row_index("\0row").filter(pl.col("\0row").is_in(numbers["row"].implode())).drop("\0row").collect()
+
+
+def _slice(test: pl.DataFrame, name: str) -> Any:
+    import polars as pl
+
+    from mlops_tui.errors import InvalidInput, near_miss
+
+    if name not in test.columns:
+        raise InvalidInput(f"gates: slice = '{name}' is no column of the dataset{near_miss(name, test.columns)}")
+    return test[name].cast(pl.String).fill_null("∅").to_numpy()
+
+
+def _champion_answers(
+    workspace: Workspace, settings: PipelineFile, test: pl.DataFrame, champion: ModelVersion | None
+) -> Any:
+    from mlops_tui.core.target import answers_for
+
+    if champion is None or not any(gate.versus for gate in settings.gates):
+        return None
+    return answers_for(lookup.scorer(workspace, champion), test, settings.target)
+
+
+def _known_rows(
+    workspace: Workspace, version: ModelVersion, champion: ModelVersion | None, rows: pl.DataFrame
+) -> int:
+    """How many test rows the champion was trained on: they favour it, which the report says.
+
+    A dataset version only ever appends parts or replaces those of a rewritten file, so as long as the champion's
+    parts are a prefix of the version's, a row keeps its number.
+    """
+    import polars as pl
+
+    if champion is None or champion.dataset != version.dataset:
+        return 0
+    old = lookup.dataset_version(workspace, f"{champion.dataset}:{champion.dataset_version}")
+    new = lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}")
+    shared = 0
+    for before, after in zip(old.parts, new.parts, strict=False):
+        if before.hash != after.hash:
+            break
+        shared += before.rows
+    trained = pl.read_parquet(workspace.objects.checked_path(champion.rows)).filter(pl.col("set") == "train")
+    test = rows.filter((pl.col("set") == "test") & (pl.col("row") < shared))
+    return test.join(trained, on="row", how="semi").height
+
+
+def _latency(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> float:
+    """The 99th percentile of answering one row in this process, in milliseconds: JSON rows in, answers out."""
+    from mlops_tui.core import requests, scoring
+
+    golden = from_json(workspace.objects.get(version.golden), Golden)
+    seconds = []
+    for number in range(LATENCY_REQUESTS + 20):
+        row = golden.rows[number % len(golden.rows)]
+        begun = time.perf_counter()
+        scoring.answers(scorer, requests.rows_to_frame(scorer.signature, [row]))
+        seconds.append(time.perf_counter() - begun)
+    measured = sorted(seconds[20:])
+    return 1000 * measured[int(0.99 * len(measured))]
+
+
+def _single_features(scorer: Scorer, settings: PipelineFile, train: pl.DataFrame, test: pl.DataFrame) -> dict[str, float]:
+    from mlops_tui.core import features, leak, target
+
+    samples = [
+        (features.encode(scorer.transform, frame).to_numpy(), target.codes(frame[settings.target.column], scorer.signature))
+        for frame in (train, test)
+    ]
+    return leak.single_feature_scores(settings.target.task, scorer.transform.features, *samples)
+

@@ -1,0 +1,192 @@
+"""Handles, opened once: the root, settings, catalogue, objects, user, clock and where progress goes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from mlops_tui import __version__
+from mlops_tui.adapters.catalogue import Catalogue, lock
+from mlops_tui.adapters.objects import Objects
+from mlops_tui.config import WorkspaceFile, load_workspace_file, parse_duration
+from mlops_tui.errors import External, InvalidInput, NotFound
+from mlops_tui.records import Code, Progress
+
+FOLDERS = ("objects", "runs", "bentos", "spool", "log", "locks", "backups")
+SETTINGS_TEMPLATE = """\
+# The team's settings; every key is optional and shown with its default.
+
+[catalogue]
+# lock_timeout = "30s"     # how long an act waits for another to finish
+
+[training]
+# threads = 0              # 0: all cores
+
+[approval]
+# identity = "claimed"     # "unix": reviewers sign as their Unix user only, --by is refused
+"""
+TRAINING_CODE = ("features", "split", "calibration", "metrics", "scoring", "training")
+"""The modules of core whose code decides what a training gives."""
+
+
+def utc_now() -> datetime:
+    """Return the time, in UTC, to the microsecond."""
+    return datetime.now(UTC)
+
+
+def silent(_: Progress) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A team's workspace, open; flows take it as their first argument."""
+
+    root: Path
+    settings: WorkspaceFile
+    catalogue: Catalogue
+    objects: Objects
+    user: str
+    now: Callable[[], datetime] = utc_now
+    report: Callable[[Progress], None] = field(default=silent, repr=False)
+
+    @property
+    def home(self) -> Path:
+        """The folder of everything the product writes."""
+        return self.root / ".mlops"
+
+    @property
+    def threads(self) -> int:
+        """How many threads a training uses."""
+        return self.settings.training.threads or len(os.sched_getaffinity(0))
+
+    def exclusive(self, name: str, what: str, timeout: float | None = None) -> AbstractContextManager[None]:
+        """Hold a named lock for a long act; raises Busy, naming the holder, after the team's lock_timeout."""
+        wait = self.catalogue.timeout if timeout is None else timeout
+        return lock.exclusive(self.home / "locks" / name, what, timeout=wait, user=self.user)
+
+    def run_folder(self, run: str) -> Path:
+        """The folder of a run's live progress."""
+        return self.home / "runs" / run
+
+    def relative(self, path: Path) -> str:
+        """A path as a person in the workspace would write it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+
+def unix_user() -> str:
+    """Return the name of the Unix user that this process runs as."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def find_root(start: Path | None = None) -> Path:
+    """Return the workspace's root: `start`, else MLOPS_WORKSPACE, else upwards from here; raises NotFound."""
+    named = start or (Path(os.environ["MLOPS_WORKSPACE"]) if os.environ.get("MLOPS_WORKSPACE") else None)
+    if named is not None:
+        if (named / ".mlops").is_dir():
+            return named.resolve()
+        raise NotFound(f"{named} is not a workspace: it has no folder .mlops", f"make one: mlops init {named}")
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".mlops").is_dir():
+            return folder
+    raise NotFound(f"no workspace at {here} or above it", "make one: mlops init, or name one: mlops -C DIR …")
+
+
+def open_workspace(start: Path | None = None, report: Callable[[Progress], None] = silent) -> Workspace:
+    """Open the workspace at or above a folder; nothing is locked or loaded until a flow acts."""
+    root = find_root(start)
+    settings = load_workspace_file(root / "mlops.toml")
+    home = root / ".mlops"
+    if home.stat().st_mode & 0o2000:
+        os.umask(0o002)  # a shared workspace: what one member writes, the others may replace
+    user = unix_user()
+    catalogue = Catalogue(home / "catalogue.duckdb", parse_duration(settings.catalogue.lock_timeout), user)
+    return Workspace(root, settings, catalogue, Objects(home / "objects"), user, report=report)
+
+
+def init(root: Path, group: str | None = None) -> tuple[Workspace, bool]:
+    """Make a workspace in a folder and return it, and whether it is new; running it again changes nothing."""
+    try:
+        is_new = not (root / ".mlops").exists()
+        for folder in (root, root / "pipelines", root / ".mlops", *(root / ".mlops" / name for name in FOLDERS)):
+            folder.mkdir(parents=True, exist_ok=True)
+        _write_once(root / "mlops.toml", SETTINGS_TEMPLATE)
+        _write_once(root / ".mlops" / ".gitignore", "*\n")
+    except OSError as error:
+        raise External(f"cannot make a workspace in {root}: {error.strerror}") from None
+    if group:
+        _share(root, group)
+    workspace = open_workspace(root)
+    workspace.catalogue.create()
+    return workspace, is_new
+
+
+def _write_once(path: Path, text: str) -> None:
+    if not path.exists():
+        path.write_text(text, encoding="utf-8")
+
+
+def _share(root: Path, group: str) -> None:
+    """Give every folder to a Unix group, with the setgid bit so that what is made in it stays the group's."""
+    try:
+        for folder in (root, root / "pipelines", root / ".mlops", *(root / ".mlops" / name for name in FOLDERS)):
+            shutil.chown(folder, group=group)
+            folder.chmod(0o2775)
+    except LookupError:
+        raise InvalidInput(f"no Unix group '{group}'", "getent group lists them") from None
+    except PermissionError as error:
+        raise External(f"cannot give {root} to the group {group}: {error.strerror}", "are you a member?") from None
+
+
+def new_id() -> str:
+    """Return a fresh id of 12 hex digits, whose prefixes tell ids apart."""
+    return secrets.token_hex(6)
+
+
+def training_code(root: Path) -> Code:
+    """Return which code trains: a hash of our own training code and LightGBM's version, and the workspace's commit."""
+    folder = Path(__file__).parent.parent / "core"
+    hash_ = hashlib.sha256()
+    for name in TRAINING_CODE:
+        hash_.update((folder / f"{name}.py").read_bytes())
+    for library in ("lightgbm", "polars"):
+        hash_.update(f"{library}=={metadata.version(library)}".encode())
+    commit, dirty = _git_state(root)
+    return Code(hash_.hexdigest(), commit, dirty)
+
+
+def _git_state(root: Path) -> tuple[str | None, bool]:
+    """Return the workspace's commit and whether its work tree differs from it; (None, False) outside of git."""
+    command = ["git", "-C", str(root), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None, False
+    lines = done.stdout.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
+    if done.returncode != 0 or commit in (None, "(initial)"):
+        return None, False
+    return commit, any(not line.startswith("#") for line in lines)
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that a training depends on."""
+    import platform
+
+    libraries = ("lightgbm", "polars", "numpy")
+    found = {name: metadata.version(name) for name in libraries}
+    return {"python": platform.python_version(), "machine": platform.machine(), **found, "mlops-tui": __version__}

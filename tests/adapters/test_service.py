@@ -1,0 +1,218 @@
+"""A served Bento, as its clients meet it: real requests over HTTP."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+import served
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlops_tui import service
+from mlops_tui.adapters import processes
+from mlops_tui.records import to_json
+
+ROW = {"a": 1.0, "b": 0.5}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    _, _, built = served.store()
+    folder = tmp_path_factory.mktemp("server")
+    server = processes.Server(built.folder, folder / "home", folder / "log", port=processes.free_port())
+    process = processes.start(server)
+    try:
+        processes.wait_ready(server, process, "tiny:3")
+        with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as session:
+            yield session
+    finally:
+        processes.stop(process.pid, process.born)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> service.Served:
+    folder = tmp_path_factory.mktemp("model")
+    for name, data in served.contents().files.items():
+        (folder / name).write_bytes(data)
+    about = msgspec.json.decode((folder / "model.json").read_bytes()) | {"model": "tiny:3"}
+    (folder / "model.json").write_bytes(to_json(about))
+    return service.load(folder)
+
+
+def test_predict_answers_rows_or_the_bare_list_with_the_models_answers(client: httpx.Client) -> None:
+    expected = list(served.golden(served.booster()).answers)
+    for body in ({"rows": list(served.ROWS)}, list(served.ROWS)):
+        answer = client.post("/predict", json=body)
+        assert answer.status_code == 200
+        assert answer.json()["predictions"] == expected
+        assert answer.json()["model"] == "tiny:3"
+        assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+        assert answer.headers["X-Model-Approved"] == "false"
+
+
+def test_explain_adds_up_to_something_for_every_row(client: httpx.Client) -> None:
+    explained = client.post("/explain", json=[ROW, ROW]).json()["explanations"]
+    assert len(explained) == 2
+    assert set(explained[0]) == {"base", "contributions"}
+
+
+def test_a_sane_request_id_is_kept_and_another_replaced(client: httpx.Client) -> None:
+    assert client.post("/predict", json=[ROW], headers={"X-Request-Id": "order-7"}).json()["request_id"] == "order-7"
+    odd = client.post("/predict", json=[ROW], headers={"X-Request-Id": "a b<script>"}).json()["request_id"]
+    assert len(odd) == 32
+
+
+def test_metadata_tells_where_the_model_comes_from(client: httpx.Client) -> None:
+    about = client.get("/metadata").json()
+    assert (about["model"], about["bento"], about["approved"]) == ("tiny:3", "tiny:3", False)
+    assert about["approval"] == {"approved": False, "name": "Ada"}
+    assert [item["name"] for item in about["signature"]["inputs"]] == ["a", "b"]
+
+
+def test_openapi_is_ours_and_its_example_works(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/predict", "/explain", "/metadata"} <= set(document["paths"])
+    content = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    example = content["example"] if "example" in content else next(iter(content["examples"].values()))["value"]
+    assert client.post("/predict", json=example).status_code == 200
+
+
+def test_the_page_has_no_outside_resource(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "//" not in page.text
+    assert "Not approved" in page.text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+def test_the_probes_of_bentoml_answer(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_metrics_count_by_endpoint_and_outcome_and_not_by_path(client: httpx.Client) -> None:
+    def value(text: str, line: str) -> float:
+        return sum(float(found.split()[-1]) for found in text.splitlines() if found.startswith(line))
+
+    rows, bad = (
+        'mlops_rows_total{endpoint="/predict"}',
+        'mlops_requests_total{endpoint="/predict",outcome="invalid_input"}',
+    )
+    before = client.get("/metrics").text
+    client.post("/predict", json=[ROW] * 5)
+    client.post("/predict", json=[])
+    client.get("/secret-path-7")
+    after = client.get("/metrics").text
+    assert value(after, rows) - value(before, rows) == 5
+    assert value(after, bad) - value(before, bad) == 1
+    assert 'mlops_request_seconds_bucket{endpoint="/predict",le="0.01"}' in after
+    assert "secret-path-7" not in after
+
+
+WRONG = (
+    rb"""
+{ | nonsense | null | 7 | "rows" | {} | [] | {"rows": []} | {"rows": {}} | {"row": []} | {"rows": [], "x": 1}
+[1] | [null] | [[]] | [{"a": NaN, "b": 1}] | [{"a": 1e999, "b": 1}] | [{"a": true, "b": 1}] | [{"a": "1.5", "b": 1}]
+[{"a": 1, "b": [1]}] | [{"a": 1, "b": 1, "zz": 1}] | [{"a": "\ud800", "b": 1}]
+""".strip()
+    .replace(b"\n", b" | ")
+    .split(b" | ")
+)
+
+
+@pytest.mark.parametrize("body", [*WRONG, b"", b"\xff\xfe", b"[" * 50000, b'[{"a": 1' + b"0" * 5000 + b', "b": 1}]'])
+@pytest.mark.parametrize("path", ["/predict", "/explain"])
+def test_what_is_wrong_is_told_with_400(client: httpx.Client, path: str, body: bytes) -> None:
+    answer = client.post(path, content=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["kind"]) == (400, "invalid_input")
+    assert error["message"]
+    assert all(set(problem) == {"row", "column", "expected", "found"} for problem in error["problems"])
+    assert "/tmp" not in answer.text
+    assert ".py" not in answer.text
+
+
+def test_a_bad_row_is_told_by_row_and_column(client: httpx.Client) -> None:
+    problems = client.post("/predict", json=[ROW, {"a": "x", "b": 1.0}]).json()["error"]["problems"]
+    assert [(problem["column"], problem["row"]) for problem in problems] == [("a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/predict", 405, "method_not_allowed"),
+        ("PUT", "/predict", 405, "method_not_allowed"),
+        ("POST", "/metadata", 405, "method_not_allowed"),
+        ("POST", "/healthz", 405, "method_not_allowed"),
+        ("GET", "/nope", 404, "not_found"),
+        ("POST", "/predict/", 404, "not_found"),
+        ("GET", "/../../etc/passwd", 404, "not_found"),
+        ("GET", "/docs.json", 404, "not_found"),
+        ("GET", "/static_content/index.css", 404, "not_found"),
+    ],
+)
+def test_a_wrong_method_or_path_is_told_in_json(
+    client: httpx.Client, method: str, path: str, status: int, kind: str
+) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (status, kind)
+
+
+def test_a_body_past_the_limit_is_413_with_and_without_a_length(client: httpx.Client) -> None:
+    large = b"[" + b" " * service.BODY_LIMIT + b"]"
+    assert client.post("/predict", content=large).status_code == 413
+    pieces = (large[i : i + 2**20] for i in range(0, len(large), 2**20))
+    assert client.post("/predict", content=pieces).json()["error"]["kind"] == "too_large"
+    assert client.post("/predict", json=[ROW]).status_code == 200
+
+
+def test_a_large_batch_and_many_clients_get_the_same_answers(client: httpx.Client) -> None:
+    one = client.post("/predict", json=[ROW]).json()["predictions"][0]
+    many = client.post("/predict", json=[ROW] * 20000).json()["predictions"]
+    assert many == [one] * 20000
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post("/predict", json=[ROW]).json()["predictions"], range(80)))
+    assert answers == [[one]] * 80
+
+
+def test_a_client_that_goes_away_or_speaks_no_http_harms_nobody(client: httpx.Client) -> None:
+    for said in (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n[",
+        b"\x16\x03\x01 nonsense\r\n\r\n",
+    ):
+        with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as connection:
+            connection.sendall(said)
+    assert client.post("/predict", json=[ROW]).status_code == 200
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["rows", "a", "b", "x"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=json_values | st.binary(max_size=30), path=st.sampled_from(["/predict", "/explain"]))
+def test_nothing_that_a_client_sends_is_a_fault_of_the_service(loaded: service.Served, body: object, path: str) -> None:
+    sent = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    reply = service.handle(loaded, path, sent, "r")
+    assert reply.status in (200, 400)
+    assert b"NaN" not in reply.body
+    msgspec.json.decode(reply.body)
+
+
+def test_the_module_imports_no_server_and_knows_no_flow() -> None:
+    source = Path(service.__file__).read_text()
+    assert not [
+        word for word in ("flows", "catalogue", "config", "typer", "textual", "pickle") if f"import {word}" in source
+    ]
