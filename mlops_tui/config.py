@@ -13,30 +13,23 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlops_tui.errors import InvalidInput, NotFound, near_miss
-from mlops_tui.records import Task, hash_of
+from mlops_tui.records import METRICS, Task, hash_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 NAME_RULE = "letters, digits, '-', '_' and single dots, starting with a letter or digit, 64 at most"
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
-METRICS: dict[str, tuple[str, ...]] = {
-    "binary": ("auc", "average_precision", "log_loss", "brier", "f1"),
-    "multiclass": ("auc", "log_loss", "accuracy", "f1"),
-    "regression": ("rmse", "mae", "r2", "mape"),
-    "quantile": ("pinball", "coverage", "mae"),
-    "ranking": ("ndcg@5", "ndcg@10"),
-}
-"""The metrics of each task; the first is the one that stands for the model in lists."""
-
 CHECKS = ("latency_p99_ms", "model_size_mb", "overfit", "leak")
 PARAMETERS = (
-    "learning_rate num_leaves max_depth min_data_in_leaf min_sum_hessian_in_leaf bagging_fraction bagging_freq "
-    "feature_fraction feature_fraction_bynode lambda_l1 lambda_l2 linear_lambda min_gain_to_split max_bin min_data_in_bin "
-    "cat_smooth cat_l2 max_cat_threshold max_cat_to_onehot path_smooth extra_trees boosting drop_rate skip_drop max_drop "
-    "uniform_drop top_rate other_rate objective alpha fair_c poisson_max_delta_step tweedie_variance_power "
-    "lambdarank_truncation_level max_delta_step data_sample_strategy monotone_constraints_method"
-).split()
+    "learning_rate", "num_leaves", "max_depth", "min_data_in_leaf", "min_sum_hessian_in_leaf",
+    "bagging_fraction", "bagging_freq", "feature_fraction", "feature_fraction_bynode", "lambda_l1", "lambda_l2",
+    "linear_lambda", "min_gain_to_split", "max_bin", "min_data_in_bin", "cat_smooth", "cat_l2",
+    "max_cat_threshold", "max_cat_to_onehot", "path_smooth", "extra_trees", "boosting", "drop_rate",
+    "skip_drop", "max_drop", "uniform_drop", "top_rate", "other_rate", "objective", "alpha", "fair_c",
+    "poisson_max_delta_step", "tweedie_variance_power", "lambdarank_truncation_level", "max_delta_step",
+    "data_sample_strategy", "monotone_constraints_method",
+)  # fmt: skip
 """LightGBM parameters that `[train.params]` may set; the rest are decided by the pipeline's other keys."""
 
 

@@ -18,6 +18,14 @@ import msgspec
 
 T = TypeVar("T")
 Task = Literal["binary", "multiclass", "regression", "quantile", "ranking"]
+METRICS: dict[Task, tuple[str, ...]] = {
+    "binary": ("auc", "average_precision", "log_loss", "brier", "f1"),
+    "multiclass": ("auc", "log_loss", "accuracy", "f1"),
+    "regression": ("rmse", "mae", "r2", "mape"),
+    "quantile": ("pinball", "coverage", "mae"),
+    "ranking": ("ndcg@5", "ndcg@10"),
+}
+"""The metrics of each task; the first is the one that stands for the model in lists."""
 
 
 def to_json(record: object) -> bytes:

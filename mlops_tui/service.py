@@ -187,8 +187,6 @@ async def _serve(served: Served, scope: Scope, receive: Receive, send: Send) -> 
     wanted = sent.get(b"x-request-id", b"").decode("latin-1")
     request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
     reply = await _reply(served, scope, receive, request_id)
-    if reply is None:  # the client went away
-        return
     counters.count(path if path in METHODS else "other", reply.outcome, reply.rows, time.perf_counter() - begun)
     headers = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), "X-Request-Id": request_id}
     headers["X-Model"] = served.model
@@ -199,14 +197,14 @@ async def _serve(served: Served, scope: Scope, receive: Receive, send: Send) -> 
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
 
-async def _reply(served: Served, scope: Scope, receive: Receive, request_id: str) -> Reply | None:
+async def _reply(served: Served, scope: Scope, receive: Receive, request_id: str) -> Reply:
     path, method = scope["path"], "GET" if scope["method"] == "HEAD" else scope["method"]
     allowed = METHODS.get(path)
     if allowed and method != allowed:
         return replace(refusal(405, "method_not_allowed", f"{path} takes {allowed}"), headers={"Allow": allowed})
     body = await _body(scope, receive) if method == "POST" else b""
-    if body is None:
-        return None
+    if body is None:  # BentoML's timeout waits for an answer even where nobody does
+        return refusal(400, "disconnected", "the client went away")
     if len(body) > BODY_LIMIT:
         message = f"the body is larger than {BODY_LIMIT // 2**20} MiB; send the rows in several requests"
         return replace(refusal(413, "too_large", message), headers={"Connection": "close"})

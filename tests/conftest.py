@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from mlops_tui.flows.workspace import Workspace
 
 os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # "1" does nothing
 for variable in [name for name in os.environ if name.startswith("MLOPS_")]:
@@ -18,3 +24,32 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def trained_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with two months of flights and flight-delay:1 judged, waiting for approval; copied, never changed."""
+    from mlops_tui.flows import cycle
+    from tests import workspaces
+
+    root = tmp_path_factory.mktemp("trained")
+    workspace = workspaces.make(root)
+    workspaces.arrive(workspace, 1, 2)
+    cycle.apply(workspace, "flight-delay")
+    return root
+
+
+@pytest.fixture
+def trained(trained_template: Path, tmp_path: Path) -> Workspace:
+    """A fresh copy of the trained workspace."""
+    from tests import workspaces
+
+    return workspaces.copy(trained_template, tmp_path / "workspace")
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Workspace:
+    """A workspace with the sample pipeline and no data yet."""
+    from tests import workspaces
+
+    return workspaces.make(tmp_path / "workspace")

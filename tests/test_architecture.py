@@ -26,6 +26,7 @@ DRAWN: dict[str, set[str]] = {
     "approval": set(),
     "bounds": set(),
     "calibration": set(),
+    "compare": set(),
     "contract": {"dataset", "profile", "shift"},
     "crossval": {"features", "fitting", "material", "metrics", "scoring", "split"},
     "dataset": {"contract", "profile", "shift"},

@@ -91,8 +91,11 @@ def build(home: Path, contents: Contents, name: str, version: str) -> Built:
     tag = f"{name}:{version}"
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     _clear_abandoned(home / "tmp")
-    with tempfile.TemporaryDirectory(prefix="build-", dir=home / "tmp") as scratch:
-        context, store = Path(scratch, "context"), Path(scratch, "home")
+    with (
+        tempfile.TemporaryDirectory(prefix="build-", dir=home / "tmp") as scratch,
+        tempfile.TemporaryDirectory(prefix="mlops-") as outside,  # BentoML refuses to read below a hidden folder
+    ):
+        context, store = Path(outside, "context"), Path(scratch, "home")
         _write_context(context, contents, tag)
         _run_build(context, store, name, version)
         made = store / "bentos" / name / version

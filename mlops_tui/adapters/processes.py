@@ -8,13 +8,9 @@ request is lost between them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import http.client
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -26,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psutil  # type: ignore[import-untyped]
 
+from mlops_tui.adapters import ports
 from mlops_tui.errors import Busy, External
 
 DRAIN_SECONDS = 10
@@ -65,29 +62,34 @@ def start(server: Server, beside: bool = False) -> Process:
     Raises External if the port is somebody else's or the log cannot be written.
     """
     if not beside:
-        _check_port(server)
+        ports.check(server.host, server.port)
     command = [sys.executable, "-m", "_bentoml_impl.worker.service", str(server.bento.resolve())]
     command += ["--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS), "--fd"]
     try:
-        server.runtime.mkdir(parents=True, exist_ok=True)
-        server.log.parent.mkdir(parents=True, exist_ok=True)
-        with server.log.open("ab") as log, _bound(server, beside) as listener:
-            child = subprocess.Popen(
-                [*command, str(listener.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=server.bento,
-                env=environment(server.runtime),
-                pass_fds=[listener.fileno()],
-                start_new_session=True,
-            )
+        with ports.bound(server.host, server.port, beside) as listener:
+            server.runtime.mkdir(parents=True, exist_ok=True)
+            server.log.parent.mkdir(parents=True, exist_ok=True)
+            child = _spawn(server, [*command, str(listener.fileno())], listener.fileno())
     except OSError as error:
         raise External(f"the server of {server.bento.name} did not start: {error}") from None
     _children[child.pid] = child
     with contextlib.suppress(psutil.NoSuchProcess):
         return Process(child.pid, psutil.Process(child.pid).create_time())
     raise External(f"the server died at once; {tail(server.log)}")
+
+
+def _spawn(server: Server, command: list[str], listener: int) -> subprocess.Popen[bytes]:
+    with server.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=server.bento,
+            env=environment(server.runtime),
+            pass_fds=[listener],
+            start_new_session=True,
+        )
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -161,19 +163,6 @@ def ask(url: str, path: str, timeout: float = 2) -> dict[str, Any] | None:
         connection.close()
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket(_family(host)) as listener:
-        listener.bind((host, 0))
-        return int(listener.getsockname()[1])
-
-
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Return whether nobody listens on a port now."""
-    with socket.socket(_family(host)) as probe:
-        return probe.connect_ex((host, port)) != 0
-
-
 def tail(log: Path, lines: int = 8) -> str:
     """Return the last lines of a log, as the end of a message."""
     try:
@@ -184,65 +173,6 @@ def tail(log: Path, lines: int = 8) -> str:
         return f"there is no log {log}"
     last = "\n  ".join(text.strip().splitlines()[-lines:])
     return f"the last lines of {log}:\n  {last}" if last else f"its log {log} is empty"
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _bound(server: Server, beside: bool) -> socket.socket:
-    listener = socket.socket(_family(server.host))
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((server.host, server.port))
-        if not beside:  # the first one's program stays with the port, as long as anyone listens on it
-            _newest_first(listener)
-    except OSError as error:
-        listener.close()
-        raise _port_error(server, error) from None
-    return listener
-
-
-def _newest_first(listener: socket.socket) -> None:
-    """Let the kernel give new connections to the second listener of a port, the newer, as soon as there is one.
-
-    Otherwise the old one is given some until it closes, and those that it has not accepted by then are lost. A
-    program of one instruction says so (Linux: SO_ATTACH_REUSEPORT_CBPF, socket(7)): return 1, the index of the
-    socket; where there is only one, an index past the end means the usual choice.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 1), 8)
-    program = struct.pack("@HP", 1, ctypes.addressof(instruction))
-    with contextlib.suppress(OSError):  # an old kernel: then a replacement may cost a request
-        listener.setsockopt(socket.SOL_SOCKET, 51, program)
-
-
-def _check_port(server: Server) -> None:
-    """Raise External if somebody listens on the port, even one of ours that would share it."""
-    with socket.socket(_family(server.host)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((server.host, server.port))
-        except (OSError, OverflowError) as error:
-            raise _port_error(server, error) from None
-
-
-def _port_error(server: Server, error: Exception) -> External:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        holder = _holder(server.port)
-        return External(f"port {server.port} of {server.host} is in use{holder}", "stop it, or serve on another port")
-    return External(f"cannot listen on port {server.port} of {server.host}: {error}")
-
-
-def _holder(port: int) -> str:
-    """Who listens on a port, as far as the system tells us."""
-    with contextlib.suppress(psutil.Error, OSError):
-        for item in psutil.net_connections("tcp"):
-            if item.status == psutil.CONN_LISTEN and item.laddr and item.laddr.port == port and item.pid:
-                return f" by process {item.pid} ({psutil.Process(item.pid).name()})"
-    return ""
 
 
 def _signal(pid: int, number: int) -> None:

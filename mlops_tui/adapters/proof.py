@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mlops_tui import golden
-from mlops_tui.adapters import bento, processes
+from mlops_tui.adapters import bento, ports, processes
 from mlops_tui.errors import External, InvalidInput, Refused
 from mlops_tui.records import Golden, Parity
 
@@ -29,7 +29,7 @@ def prove(home: Path, tag: str, proof: Golden, workdir: Path) -> Parity:
     if not proof.rows:
         raise InvalidInput(f"there are no golden rows to prove Bento {tag} with")
     built = bento.find(home, tag)
-    server = processes.Server(built.folder, workdir / "home", workdir / "proof.log", port=processes.free_port())
+    server = processes.Server(built.folder, workdir / "home", workdir / "proof.log", port=ports.free_port())
     process = processes.start(server)
     try:
         ready = processes.wait_ready(server, process, built.model)

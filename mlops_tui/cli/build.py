@@ -48,7 +48,9 @@ def datasets_add(
 
 
 @datasets.command("refresh")
-def datasets_refresh(name: Annotated[str, typer.Argument(help="The dataset's name.")], as_json: JsonFlag = False) -> None:
+def datasets_refresh(
+    name: Annotated[str, typer.Argument(help="The dataset's name.")], as_json: JsonFlag = False
+) -> None:
     """Read what is new or changed in the source; exit 1 if the version breaks its contract."""
     from mlops_tui.flows.build import datasets as flow
 
@@ -59,7 +61,12 @@ def datasets_refresh(name: Annotated[str, typer.Argument(help="The dataset's nam
 
 def _refreshed(done: Refreshed, as_json: bool) -> None:
     version = done.version
-    value = {"changed": done.changed, "reason": done.reason, "shared_parts": done.shared_parts, **_dataset_keys(version)}
+    value = {
+        "changed": done.changed,
+        "reason": done.reason,
+        "shared_parts": done.shared_parts,
+        **_dataset_keys(version),
+    }
     output.emit(value, as_json, lambda: texts.refreshed_text(done))
     raise typer.Exit(1 if version.state == "broken" else 0)
 
@@ -139,7 +146,9 @@ def datasets_check(
 
     with output.workspace(as_json=as_json) as workspace:
         version = lookup.dataset_version(workspace, reference)
-        data = lookup.pipeline(workspace, pipeline)[0].data if pipeline else flow.settings_of(workspace, version.dataset)
+        data = (
+            lookup.pipeline(workspace, pipeline)[0].data if pipeline else flow.settings_of(workspace, version.dataset)
+        )
         found = flow.check(workspace, version, data)
     broken = any(finding.level == "error" for finding in found)
     value = {"dataset": version.dataset, "version": version.version, "ok": not broken, "items": found}
@@ -243,7 +252,7 @@ def runs_show(run: RunArgument, as_json: JsonFlag = False) -> None:
 
     with output.workspace(as_json=as_json) as workspace:
         found = flow.honest(workspace, lookup.run(workspace, run))
-        details = flow.details_of(workspace, found) if found.details else None
+        details = lookup.run_details(workspace, found) if found.details else None
     value = {**{name: getattr(found, name) for name in found.__slots__}, "details": details}
     output.emit(value, as_json, lambda: texts.run_text(found, details))
 
@@ -254,11 +263,11 @@ def runs_compare(
     as_json: JsonFlag = False,
 ) -> None:
     """Put runs side by side: what differs in their settings, and all their metrics."""
+    from mlops_tui.core.compare import compare
     from mlops_tui.flows import lookup
-    from mlops_tui.flows.build import runs as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        found = flow.compare([lookup.run(workspace, one) for one in run])
+        found = compare([lookup.run(workspace, one) for one in run])
     value = {"runs": [item.id for item in found.runs], "settings": found.settings, "metrics": found.metrics}
     output.emit(value, as_json, lambda: texts.compared_text(found))
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.cli.output import bytes_text, cell, facts, mark, table
+from mlops_tui.core.compare import flatten, headline
 
 if TYPE_CHECKING:
+    from mlops_tui.core.compare import Compared
     from mlops_tui.flows.build.datasets import Difference, Refreshed
     from mlops_tui.flows.build.reproduce import Reproduced
-    from mlops_tui.flows.build.runs import Compared
     from mlops_tui.records import ColumnProfile, DatasetVersion, Finding, Histogram, Profile, Run, RunDetails
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -93,15 +94,11 @@ def difference_text(found: Difference) -> str:
 
 def settings_text(settings: dict[str, Any]) -> str:
     """Settings by dotted key, one a line."""
-    from mlops_tui.flows.build.runs import flatten
-
     return facts([(key, json.dumps(value, ensure_ascii=False)) for key, value in flatten(settings).items()])
 
 
 def runs_text(found: Sequence[Run]) -> str:
     """Runs as a table."""
-    from mlops_tui.flows.build.runs import headline
-
     columns = ("run", "pipeline", "status", "metric", "value", "data", "seed", "seconds", "started", "by")
     rows = []
     for run in found:
@@ -133,7 +130,9 @@ def details_text(details: RunDetails) -> str:
     validation = {metric.name: metric.value for metric in details.metrics.get("validation", ())}
     train = {metric.name: metric.value for metric in details.metrics.get("train", ())}
     for metric in details.metrics.get("test", ()):
-        interval = f"{metric.low:.4f} … {metric.high:.4f}" if metric.low is not None and metric.high is not None else None
+        interval = (
+            f"{metric.low:.4f} … {metric.high:.4f}" if metric.low is not None and metric.high is not None else None
+        )
         rows.append((metric.name, metric.value, interval, validation.get(metric.name), train.get(metric.name)))
     sizes = ", ".join(f"{count:,} {name}" for name, count in details.rows.items())
     curve = details.curve
@@ -144,7 +143,7 @@ def details_text(details: RunDetails) -> str:
     return "\n".join([
         table(("metric", "test", "95 % interval", "validation", "train"), rows, "no metrics"), "",
         f"rows        {sizes}",
-        f"curve       {spark(_rising(curve.validation))}  {curve.metric} on validation rows, best at round {curve.best_round}",
+        f"curve       {spark(_rising(curve.validation))}  validation {curve.metric}, best at round {curve.best_round}",
         f"importance  {importance}",
         f"CPU seconds {timings}",
         *folds, *details.messages,
@@ -162,7 +161,9 @@ def _rising(values: Sequence[float], points: int = 48) -> list[float]:
 def compared_text(found: Compared) -> str:
     """Runs side by side."""
     ids = [run.id for run in found.runs]
-    settings = table(("what differs", *ids), [(key, *row) for key, row in found.settings.items()], "the settings are the same")
+    settings = table(
+        ("what differs", *ids), [(key, *row) for key, row in found.settings.items()], "the settings are the same"
+    )
     metrics = table(("test metric", *ids), [(key, *row) for key, row in found.metrics.items()], "no metrics")
     return f"{settings}\n\n{metrics}"
 

@@ -50,7 +50,14 @@ def _demo_text(done: Demo, directory: Path) -> str:
     from mlops_tui.cli.release_texts import report_text
 
     shown = [
-        (row.get("carrier"), row.get("dest"), row.get("sched_dep_time"), answer["probability"], answer["prediction"], late)
+        (
+            row.get("carrier"),
+            row.get("dest"),
+            row.get("sched_dep_time"),
+            answer["probability"],
+            answer["prediction"],
+            late,
+        )
         for row, answer, late in zip(done.rows, done.answer["predictions"], done.truth, strict=True)
     ]
     columns = ("carrier", "to", "leaves at", "P(late)", "predicted late", "was late")

@@ -49,9 +49,7 @@ def audit_verify(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def backup(
-    path: Annotated[Path, typer.Argument(help="The .tar file to write.")], as_json: JsonFlag = False
-) -> None:
+def backup(path: Annotated[Path, typer.Argument(help="The .tar file to write.")], as_json: JsonFlag = False) -> None:
     """Copy the catalogue and the objects to one file."""
     from mlops_tui.flows import keep
 
@@ -88,7 +86,9 @@ def gc(
         if not dry_run:
             output.confirm("Remove every object that nothing names?", yes)
         found = keep.collect(workspace, remove=not dry_run)
-    text = f"{len(found.objects)} objects, {output.bytes_text(found.bytes)} {'removed' if found.removed else 'would go'}"
+    text = (
+        f"{len(found.objects)} objects, {output.bytes_text(found.bytes)} {'removed' if found.removed else 'would go'}"
+    )
     value = {"objects": found.objects, "bytes": found.bytes, "removed": found.removed}
     output.emit(value, as_json, text)
 

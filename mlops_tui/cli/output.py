@@ -186,12 +186,10 @@ def mark(good: bool | None) -> str:
 
 def bytes_text(size: int) -> str:
     """Return a number of bytes for a person: 12.3 KB."""
-    value, unit = float(size), "B"
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 1000:
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "KB")):
+        if size >= 1000**power:
+            return f"{size / 1000**power:.1f} {unit}"
+    return f"{size} B"
 
 
 def log_bug(text: str) -> Path:

@@ -175,7 +175,9 @@ def models_export(
 
     with output.workspace(as_json=as_json) as workspace:
         version = flow.export(workspace, model, path)
-    output.emit({"model": version.model, "version": version.version, "path": str(path)}, as_json, f"{version.ref} → {path}")
+    output.emit(
+        {"model": version.model, "version": version.version, "path": str(path)}, as_json, f"{version.ref} → {path}"
+    )
 
 
 @models.command("import")
@@ -306,7 +308,9 @@ def deployments_stop(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
 
     with output.workspace(as_json=as_json) as workspace:
         item, ran = flow.stop(workspace, name)
-    output.emit({**_deployment_keys(item), "was_running": ran}, as_json, f"{name} {'stopped' if ran else 'was not running'}")
+    output.emit(
+        {**_deployment_keys(item), "was_running": ran}, as_json, f"{name} {'stopped' if ran else 'was not running'}"
+    )
 
 
 @deployments.command("rollback")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_tui.cli.build_texts import details_text
 from mlops_tui.cli.output import bytes_text, cell, facts, mark, table
+from mlops_tui.core.compare import headline
 
 if TYPE_CHECKING:
     from mlops_tui.flows.release.models import Difference, Explanation, Listed, Shown
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 def models_text(found: Sequence[Listed]) -> str:
     """Model versions as a table."""
-    from mlops_tui.flows.build.runs import headline
-
     columns = ("model", "version", "aliases", "state", "metric", "value", "data", "run", "made", "by")
     rows = []
     for item in found:
@@ -83,7 +82,9 @@ def card_text(found: Shown) -> str:
         f"| {m.name} | {m.value:.4f} | " + (f"{m.low:.4f} … {m.high:.4f} |" if m.low is not None else "– |")
         for m in details.metrics["test"]
     ]
-    gates = [f"- {'passed' if r.passed else 'FAILED'}: {r.sentence}" for r in found.report.results] if found.report else []
+    gates = (
+        [f"- {'passed' if r.passed else 'FAILED'}: {r.sentence}" for r in found.report.results] if found.report else []
+    )
     words = [f"- {w.verdict} by {w.name} on {cell(w.created_at)}: {w.comment}" for w in found.approvals]
     importance = [f"- {name}: {share:.1%}" for name, share in details.importance[:10]]
     return "\n".join([
@@ -98,8 +99,8 @@ def card_text(found: Shown) -> str:
         "## Gates", "", *(gates or ["none"]), "",
         "## Approval", "", *(words or ["none"]), "",
         "## Limits", "",
-        "Trained on the rows above and no others; judged on their newest or held-out part. A category that training did",
-        "not see counts as missing. It says nothing about causes.", "",
+        "Trained on the rows above and no others; judged on their newest or held-out part. A category that training",
+        "did not see counts as missing. It says nothing about causes.", "",
         "## Where it comes from", "",
         f"Run `{version.run}` by {version.author}, {cell(version.created_at)}: {found.run.reason}. "
         f"Code `{version.code_hash[:12]}`, pipeline `{version.pipeline_hash[:12]}`, seed {found.run.seed}.",
@@ -147,7 +148,16 @@ def deployments_text(items: Sequence[dict[str, Any]]) -> str:
     """Deployments as a table."""
     columns = ("name", "state", "model", "url", "bento", "pid", "since", "by")
     rows = [
-        (i["name"], i["state"], f"{i['model']}:{i['version']}", i["url"], i["bento"], i["pid"], i["started_at"], i["user"])
+        (
+            i["name"],
+            i["state"],
+            f"{i['model']}:{i['version']}",
+            i["url"],
+            i["bento"],
+            i["pid"],
+            i["started_at"],
+            i["user"],
+        )
         for i in items
     ]
     return table(columns, rows, "no deployments yet; next: mlops deployments start MODEL")

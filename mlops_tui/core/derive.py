@@ -35,12 +35,13 @@ def columns_of(text: str) -> tuple[str, ...]:
 def select(frame: pl.DataFrame, expressions: Sequence[pl.Expr]) -> pl.DataFrame:
     """Return `frame.select(expressions)` with the same bits for a row alone as among others.
 
-    polars divides a chunk of one row by a constant, and multiplies a longer one by its inverse: so a row alone is
-    computed twice over, and no chunk is left as it came.
+    polars divides a lone value by a constant, and multiplies a column by its inverse: the last bit may differ. So a
+    row alone gets an empty one beside it, and chunks and columns held as one value are laid out as plain columns.
     """
-    if frame.height != 1:
-        return frame.rechunk().select(expressions)
-    return pl.concat([frame, frame], rechunk=True).select(expressions).head(1)
+    columns = [column.rechunk() for column in frame.get_columns()]
+    if frame.height == 1:
+        columns = [column.extend_constant(None, 1) for column in columns]
+    return pl.DataFrame(columns).select(expressions).head(frame.height)
 
 
 def derive(frame: pl.DataFrame, expressions: dict[str, str]) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from mlops_tui.core.leak import scored_by, single_feature_scores
 from mlops_tui.core.metrics import Answers, Comparison
 from mlops_tui.core.slices import Slice, judge_slices
 from mlops_tui.errors import near_miss
-from mlops_tui.records import GateResult, Metric
+from mlops_tui.records import METRICS, GateResult, Metric
 
 if TYPE_CHECKING:  # a container carries this module and no pydantic
     from mlops_tui.config import Gate
@@ -174,7 +174,7 @@ def _measured(gate: Gate, value: float | None) -> GateResult:
 
 def _overfit(gate: Gate, evidence: Evidence) -> GateResult:
     """The gap of the task's first metric between train and test: its difference, or its share where unbounded."""
-    name = metrics.NAMES[evidence.test.task][0]
+    name = METRICS[evidence.test.task][0]
     most = MOST_OVERFIT if gate.max is None else gate.max
     label = f"overfit ≤ {bound(most)}"
     train, test = (_value_in(evidence.metrics.get(part, ()), name) for part in ("train", "test"))

@@ -23,16 +23,7 @@ from numpy.typing import NDArray
 from mlops_tui.core import intervals, measures
 from mlops_tui.core.intervals import Floats, Statistic
 from mlops_tui.errors import InvalidInput, near_miss
-from mlops_tui.records import Metric, Task
-
-NAMES: dict[Task, tuple[str, ...]] = {
-    "binary": ("auc", "average_precision", "log_loss", "brier", "f1"),
-    "multiclass": ("auc", "log_loss", "accuracy", "f1"),
-    "regression": ("rmse", "mae", "r2", "mape"),
-    "quantile": ("pinball", "coverage", "mae"),
-    "ranking": ("ndcg@5", "ndcg@10"),
-}
-"""The metrics of each task, the same as config.METRICS, which a container does not carry."""
+from mlops_tui.records import METRICS, Metric, Task
 
 LOWER_IS_BETTER = frozenset(("log_loss", "brier", "rmse", "mae", "mape", "pinball"))
 SHARES = frozenset(("accuracy", "coverage"))
@@ -77,8 +68,8 @@ def higher_is_better(metric: str) -> bool:
 
 
 def evaluate(answers: Answers, confidence: float = 0.95, seed: int = 0) -> tuple[Metric, ...]:
-    """Return all metrics of the task, in the order of NAMES, each with a two-sided interval."""
-    return tuple(measure(answers, name, confidence, seed) for name in NAMES[answers.task])
+    """Return all metrics of the task, in the order of METRICS, each with a two-sided interval."""
+    return tuple(measure(answers, name, confidence, seed) for name in METRICS[answers.task])
 
 
 def measure(answers: Answers, metric: str, confidence: float = 0.95, seed: int = 0) -> Metric:
@@ -166,7 +157,7 @@ def limits(metric: str) -> tuple[float, float]:
 
 
 def _check(answers: Answers, metric: str) -> None:
-    known = NAMES[answers.task]
+    known = METRICS[answers.task]
     if metric not in known:
         raise InvalidInput(f"metric '{metric}' is not one of task {answers.task}{near_miss(metric, known)}")
 

@@ -50,7 +50,9 @@ class BadRows(InvalidInput):
 
 
 def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value or value not in INT64:
+    if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value:
+        raise ValueError
+    if int(value) not in INT64:  # of an int, as looking for a float would walk the range
         raise ValueError
     return int(value)
 

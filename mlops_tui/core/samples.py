@@ -48,6 +48,7 @@ def golden(frame: pl.DataFrame, scorer: Scorer, seed: int) -> Golden:
     rng = np.random.default_rng(seed)
     holed = np.flatnonzero(inputs.select(pl.any_horizontal(pl.all().is_null())).to_series().to_numpy())
     some = rng.choice(holed, min(len(holed), GOLDEN_ROWS // 4), replace=False)
-    others = np.setdiff1d(rng.permutation(inputs.height)[: GOLDEN_ROWS - len(some)], some)
+    rest = np.setdiff1d(np.arange(inputs.height), some)
+    others = rng.permutation(rest)[: GOLDEN_ROWS - len(some)]
     rows = to_json_rows(inputs[np.sort(np.concatenate([some, others])).astype(np.int64)])
     return Golden(tuple(rows), tuple(answers(scorer, rows_to_frame(scorer.signature, rows))))

@@ -120,7 +120,7 @@ def _by_time(moments: Ints, shares: tuple[float, ...]) -> Ints:
     return _cut(ends, shares)[moments]
 
 
-def _by_hash(  # noqa: PLR0913 - what to cut, how, by what, and into which parts
+def _by_hash(
     frame: pl.DataFrame, settings: Split, columns: Columns, seed: int, shares: tuple[float, ...], *, exact: bool = False
 ) -> Ints:
     hashes, first, unit, rows = _units(frame, settings, columns, seed)

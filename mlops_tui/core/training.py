@@ -58,7 +58,7 @@ def _silent(_: Progress) -> None:
     """Tell nobody."""
 
 
-def train(  # noqa: PLR0913 - the clocks and the listener stand in for the outside world
+def train(
     frame: pl.DataFrame,
     settings: PipelineFile,
     *,

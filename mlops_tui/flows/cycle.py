@@ -16,12 +16,13 @@ from mlops_tui.adapters.catalogue import build as rows
 from mlops_tui.adapters.catalogue import release as release_rows
 from mlops_tui.config import PipelineFile
 from mlops_tui.core.approval import Standing, standing
+from mlops_tui.core.compare import flatten, headline
 from mlops_tui.errors import Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.build import datasets, runs
 from mlops_tui.flows.release import approvals, bentos, deployments, gates
 from mlops_tui.flows.workspace import Workspace, training_code
-from mlops_tui.records import Bento, DatasetVersion, Deployment, ModelVersion, Run, from_json, hash_of
+from mlops_tui.records import Bento, DatasetVersion, Deployment, ModelVersion, Run, hash_of
 
 Action = Literal["run", "skip", "wait", "blocked"]
 StepName = Literal["data", "train", "gates", "approval", "bento", "deploy"]
@@ -163,7 +164,7 @@ def _what_changed(state: State) -> str:
     reasons = []
     if last.dataset_version != dataset.version or last.dataset != dataset.dataset:
         reasons.append(f"new data: {dataset.dataset}:{dataset.version}, trained last on :{last.dataset_version}")
-    now, before = runs.flatten(state.settings.training_settings()), runs.flatten(last.settings)
+    now, before = flatten(state.settings.training_settings()), flatten(last.settings)
     changed = [key for key in sorted(now.keys() | before.keys()) if now.get(key) != before.get(key)]
     if changed:
         reasons.append(f"changed settings: {', '.join(changed[:4])}" + (" and more" if len(changed) > 4 else ""))
@@ -305,7 +306,7 @@ def _do_data(workspace: Workspace, state: State, reason: str) -> str:
 def _do_train(workspace: Workspace, state: State, reason: str) -> str:
     assert state.dataset is not None
     version = runs.train(workspace, state.settings, state.dataset, reason)
-    metric = runs.headline(version)
+    metric = headline(version)
     figure = f", test {metric[0]} {metric[1]:.4f}" if metric else ""
     return f"{reason} → {version.ref}, run {version.run}{figure}"
 

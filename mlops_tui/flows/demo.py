@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlops_tui.adapters import processes
-from mlops_tui.errors import NotFound
+from mlops_tui.adapters import ports
+from mlops_tui.errors import External, NotFound
 from mlops_tui.flows import cycle, lookup
 from mlops_tui.flows.release import approvals, deployments, gates
 from mlops_tui.flows.workspace import Workspace, init
@@ -72,8 +72,10 @@ def _write_pipeline(workspace: Workspace, sample: Path) -> None:
     target = workspace.root / "pipelines" / f"{NAME}.toml"
     if not target.exists():
         text = (sample / f"{NAME}.toml").read_text(encoding="utf-8")
-        if not processes.is_free(3000):
-            text = text.replace("port = 3000", f"port = {processes.free_port()}")
+        try:
+            ports.check("127.0.0.1", 3000)
+        except External:
+            text = text.replace("port = 3000", f"port = {ports.free_port()}")
         target.write_text(text, encoding="utf-8")
 
 

@@ -10,7 +10,16 @@ from mlops_tui.adapters.catalogue import Act, build, release
 from mlops_tui.config import PipelineFile, load_pipeline, valid_name
 from mlops_tui.errors import InvalidInput, NotFound, unknown
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Calibration, DatasetVersion, ModelVersion, Run, Signature, Transform, from_json
+from mlops_tui.records import (
+    Calibration,
+    DatasetVersion,
+    ModelVersion,
+    Run,
+    RunDetails,
+    Signature,
+    Transform,
+    from_json,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -142,3 +151,10 @@ def frame(workspace: Workspace, version: DatasetVersion, *, lenient: bool = Fals
 
     paths = [workspace.objects.checked_path(part.hash) for part in version.parts]
     return dataset.unify([pl.scan_parquet(path) for path in paths], version.schema, lenient=lenient)
+
+
+def run_details(workspace: Workspace, run: Run) -> RunDetails:
+    """Return what a completed run left behind; raises NotFound for a run that left nothing."""
+    if run.details is None:
+        raise NotFound(f"run {run.id} is {run.status} and left no results", f"mlops runs logs {run.id}")
+    return from_json(workspace.objects.get(run.details), RunDetails)

@@ -129,7 +129,9 @@ def _roles(frame: pl.DataFrame, target: str) -> tuple[str | None, str | None, li
 
     others = [column for column in frame if column.name != target]
     time = next((c.name for c in others if isinstance(c.dtype, pl.Datetime | pl.Date) and not c.null_count()), None)
-    whole = [c for c in others if not c.null_count() and c.dtype in (pl.String, pl.Int64) and c.n_unique() == frame.height]
+    whole = [
+        c for c in others if not c.null_count() and c.dtype in (pl.String, pl.Int64) and c.n_unique() == frame.height
+    ]
     key = next((c.name for c in whole if c.name.lower().endswith("id")), None)
     names = [c.name for c in others if c.dtype == pl.String and c.n_unique() > 0.5 * frame.height and c.name != key]
     return time, key, names
@@ -159,7 +161,9 @@ def list_pipelines(workspace: Workspace) -> list[Listed]:
     for name, path in sorted(lookup.pipeline_files(workspace).items()):
         try:
             made = load_pipeline(path)
-            found.append(Listed(name, workspace.relative(path), made.target.task, made.target.column, made.data.dataset))
+            found.append(
+                Listed(name, workspace.relative(path), made.target.task, made.target.column, made.data.dataset)
+            )
         except MlopsError as error:
             found.append(Listed(name, workspace.relative(path), error=error.message))
     return found
@@ -200,7 +204,10 @@ def check(workspace: Workspace, name: str) -> tuple[str, list[str]]:
     ]
     wrong += [
         f"features.{key}: no column '{column}'{near_miss(column, [*known, *derived])}"
-        for key, columns in (("monotone", list(settings.features.monotone)), ("categorical", settings.features.categorical))
+        for key, columns in (
+            ("monotone", list(settings.features.monotone)),
+            ("categorical", settings.features.categorical),
+        )
         for column in columns
         if column not in known and column not in derived
     ]

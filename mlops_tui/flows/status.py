@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from mlops_tui.config import load_pipeline
+from mlops_tui.core.compare import headline
 from mlops_tui.errors import MlopsError
 from mlops_tui.flows import cycle, lookup
-from mlops_tui.flows.build import runs
 from mlops_tui.flows.workspace import Workspace
 
 
@@ -49,7 +49,7 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
         return PipelineStatus(name, where, error=error.message, next=error.hint)
     plan = cycle.plan_of(state)
     model = state.model or state.champion
-    metric = runs.headline(model) if model else None
+    metric = headline(model) if model else None
     return PipelineStatus(
         name=name,
         path=where,

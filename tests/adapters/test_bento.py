@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import served
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from mlops_tui import golden
 from mlops_tui.adapters import bento, processes, proof
 from mlops_tui.errors import External, InvalidInput, NotFound, Refused
 from mlops_tui.records import Golden
+from tests.adapters import served
 
 FORBIDDEN = ("duckdb", "typer", "textual", "mlops_tui.config", "mlops_tui.flows", "mlops_tui.cli", "mlops_tui.adapters")
 WALK = """

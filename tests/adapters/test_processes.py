@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-import served
 
-from mlops_tui.adapters import processes
+from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.processes import Process, Server
 from mlops_tui.errors import Busy, External
+from tests.adapters import served
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def sleeper() -> Iterator[Process]:
 
 
 def server(tmp_path: Path, port: int | None = None, bento: Path | None = None) -> Server:
-    return Server(bento or tmp_path, tmp_path / "home", tmp_path / "server.log", port=port or processes.free_port())
+    return Server(bento or tmp_path, tmp_path / "home", tmp_path / "server.log", port=port or ports.free_port())
 
 
 def test_a_stranger_with_the_same_pid_is_not_ours_and_is_never_signalled(sleeper: Process) -> None:

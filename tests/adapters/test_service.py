@@ -10,13 +10,13 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-import served
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_tui import service
-from mlops_tui.adapters import processes
+from mlops_tui.adapters import ports, processes
 from mlops_tui.records import to_json
+from tests.adapters import served
 
 ROW = {"a": 1.0, "b": 0.5}
 
@@ -25,12 +25,15 @@ ROW = {"a": 1.0, "b": 0.5}
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     _, _, built = served.store()
     folder = tmp_path_factory.mktemp("server")
-    server = processes.Server(built.folder, folder / "home", folder / "log", port=processes.free_port())
+    server = processes.Server(built.folder, folder / "home", folder / "log", port=ports.free_port())
     process = processes.start(server)
     try:
         processes.wait_ready(server, process, "tiny:3")
         with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as session:
             yield session
+        assert processes.stop(process.pid, process.born, grace=8)
+        assert "cleanup finalized" in server.log.read_text(), "a request was left hanging"
+        assert "Traceback" not in server.log.read_text()
     finally:
         processes.stop(process.pid, process.born)
 

@@ -96,6 +96,8 @@ def test_a_row_alone_gives_the_same_bits_as_among_others() -> None:
     transform = learn(frame, Features(derive={"tenth": "a / 10", "odd": "a / 3.7", "grown": "EXP(a / 9)"}), ())
     alone = pl.concat([encode(transform, frame.slice(at, 1)) for at in range(300)])
     assert alone.equals(encode(transform, frame))
+    same = frame.head(1).select(pl.repeat(pl.col(name).first(), 50).alias(name) for name in frame.columns)
+    assert encode(transform, same).row(3) == encode(transform, frame).row(0)
     chunked = pl.concat([frame.slice(at, 1) for at in range(300)], rechunk=False)
     assert encode(transform, chunked).equals(encode(transform, frame))
 
@@ -160,6 +162,7 @@ def test_rows_survive_json() -> None:
         ({"small": True}, "a whole number of 64 bits, found true"),
         ({"small": 2**63}, "a whole number"),
         ({"small": 1.5}, "found 1.5"),
+        ({"small": 1e300}, "a whole number"),
         ({"number": "1.5"}, "found the text '1.5'"),
         ({"number": float("nan")}, "finite"),
         ({"number": 2**53 + 1}, "64 bits can hold"),

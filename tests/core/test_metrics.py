@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics as sk
 
-from mlops_tui import config
 from mlops_tui.core import intervals, leak, metrics, slices
 from mlops_tui.core.metrics import Answers, Comparison, best_f1_threshold, compare, evaluate, value
 from mlops_tui.errors import InvalidInput
-from mlops_tui.records import Metric
+from mlops_tui.records import METRICS, Metric
 
 Floats = NDArray[np.float64]
 SEEDS = range(6)
@@ -108,8 +107,7 @@ def ends(found: Metric | Comparison) -> tuple[float, float]:
 
 
 def test_the_names_are_those_of_the_pipeline_file() -> None:
-    assert metrics.NAMES == config.METRICS
-    assert set(MAKERS) == set(config.METRICS)
+    assert set(MAKERS) == set(METRICS)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -117,7 +115,7 @@ def test_the_names_are_those_of_the_pipeline_file() -> None:
 def test_every_value_is_sklearns(task: str, seed: int) -> None:
     answers = MAKERS[task](seed)
     found = evaluate(answers)
-    assert tuple(one.name for one in found) == config.METRICS[task]
+    assert tuple(one.name for one in found) == METRICS[task]
     for one in found:
         assert one.value == pytest.approx(expected(answers, one.name), abs=1e-9, rel=1e-9), one.name
         assert one.value == value(answers, one.name)
@@ -129,7 +127,7 @@ def test_every_value_is_sklearns(task: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_untied_scores_too(seed: int) -> None:
     answers = binary(seed, tied=False)
-    for name in config.METRICS["binary"]:
+    for name in METRICS["binary"]:
         assert value(answers, name) == pytest.approx(expected(answers, name), abs=1e-9)
 
 
@@ -230,7 +228,7 @@ def test_a_comparison_is_positive_when_the_challenger_is_better(task: str) -> No
     champion = MAKERS[task](1)
     truth = np.eye(4)[champion.y.astype(int)] if task == "multiclass" else champion.y
     challenger = Answers(task, champion.y, 0.5 * champion.score + 0.5 * truth, champion.query, 0.8)  # type: ignore[arg-type]
-    for name in config.METRICS[task]:
+    for name in METRICS[task]:
         found = compare(name, champion, challenger, 0.95, 0)
         low, high = ends(found)
         if name != "coverage":

@@ -138,7 +138,11 @@ def test_tiny_data_trains() -> None:
 )
 def test_targets_that_cannot_be_learned_are_told(columns: dict[str, Any], target: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        train(FRAME.with_columns(**columns), pipeline(target=target, features={"include": ["distance", "carrier"]}), threads=1)
+        train(
+            FRAME.with_columns(**columns),
+            pipeline(target=target, features={"include": ["distance", "carrier"]}),
+            threads=1,
+        )
 
 
 def test_other_refusals_are_one_line() -> None:

@@ -190,4 +190,3 @@ def bodies(act: Act, table: str, kind: type[Any], filters: dict[str, Any], order
     where, values = _where(filters)
     sql = f"SELECT body FROM {table}{where} ORDER BY {order} LIMIT ?"
     return [from_json(row[0].encode(), kind) for row in act.query(sql, *values, limit if limit >= 0 else 2**31)]
-

@@ -6,15 +6,15 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_tui.adapters.catalogue import Act, build, lock
-from mlops_tui.config import METRICS, PipelineFile
-from mlops_tui.errors import MlopsError, NotFound, Refused
+from mlops_tui.config import PipelineFile
+from mlops_tui.errors import MlopsError, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace, environment, new_id, training_code
-from mlops_tui.records import DatasetVersion, ModelVersion, Progress, Run, RunDetails, from_json, hash_of, to_json
+from mlops_tui.records import DatasetVersion, ModelVersion, Progress, Run, hash_of, to_json
 
 if TYPE_CHECKING:
     from mlops_tui.core.training import Trained
@@ -199,13 +199,6 @@ def list_runs(workspace: Workspace, pipeline: str | None, sort: str | None, limi
     return [honest(workspace, run) for run in found]
 
 
-def details_of(workspace: Workspace, run: Run) -> RunDetails:
-    """Return what a completed run left behind; raises NotFound for a run that left nothing."""
-    if run.details is None:
-        raise NotFound(f"run {run.id} is {run.status} and left no results", f"mlops runs logs {run.id}")
-    return from_json(workspace.objects.get(run.details), RunDetails)
-
-
 def log_lines(workspace: Workspace, run: Run) -> list[dict[str, Any]]:
     """Return the progress events of a run, oldest first; a last line that was cut off is left out."""
     path = workspace.run_folder(run.id) / "progress.jsonl"
@@ -225,44 +218,3 @@ def model_of(workspace: Workspace, run: Run) -> ModelVersion | None:
     with workspace.catalogue.read() as act:
         versions = build.model_versions(act, run.pipeline)
     return next((version for version in versions if version.run == run.id), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Runs side by side: what differs in their settings, and their metrics; one value a run."""
-
-    runs: tuple[Run, ...]
-    settings: dict[str, tuple[Any, ...]]
-    metrics: dict[str, tuple[float | None, ...]]
-
-
-def compare(runs: list[Run]) -> Compared:
-    """Return what differs between runs: settings by dotted key, data, code; and all their metrics."""
-    flat = [
-        flatten(run.settings)
-        | {"dataset": f"{run.dataset}:{run.dataset_version}", "code": run.code.fingerprint[:12], "threads": run.threads}
-        for run in runs
-    ]
-    keys = sorted({key for one in flat for key in one})
-    table = {key: tuple(one.get(key) for one in flat) for key in keys}
-    differing = {key: row for key, row in table.items() if any(value != row[0] for value in row)}
-    names = [name for name in dict.fromkeys(name for run in runs for name in run.metrics)]
-    return Compared(tuple(runs), differing, {name: tuple(run.metrics.get(name) for run in runs) for name in names})
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted key: {"train": {"seed": 7}} → {"train.seed": 7}."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= flatten(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def headline(run_or_model: Run | ModelVersion) -> tuple[str, float] | None:
-    """Return the metric that stands for a model in lists, with its value."""
-    names = [name for task in METRICS.values() for name in task[:1]]
-    return next(((name, run_or_model.metrics[name]) for name in names if name in run_or_model.metrics), None)
-

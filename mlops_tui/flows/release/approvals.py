@@ -49,7 +49,7 @@ def reject(workspace: Workspace, reference: str, comment: str, by: str | None = 
 
 
 def settle(workspace: Workspace, version: ModelVersion) -> Standing:
-    """Make a version champion where the pipeline approves by itself and every gate passed; else only say where it is."""
+    """Make a version that passed every gate champion where the pipeline approves by itself; return where it stands."""
     now = standing_of(workspace, version)
     if version.approval != "auto" or now.state != "approved" or "auto" in now.approvers:
         return now
@@ -141,7 +141,9 @@ def require_approved(workspace: Workspace, version: ModelVersion) -> Standing:
     """Return the standing of an approved version; raises Refused, with the reason, for any other."""
     now = standing_of(workspace, version)
     if now.state != "approved":
-        raise Refused(f"{version.ref} is not approved: {now.sentence}", f"mlops models approve {version.ref} --comment …")
+        raise Refused(
+            f"{version.ref} is not approved: {now.sentence}", f"mlops models approve {version.ref} --comment …"
+        )
     check_content(workspace, version)
     return now
 

@@ -46,7 +46,13 @@ def start(
         known = _find(workspace, name)
         running = known is not None and processes.alive(known.pid, known.born)
         target = _target(known, place)
-        if known and running and known.bento == bento.tag and _is_this(known, bento) and target == (known.host, known.port):
+        if (
+            known
+            and running
+            and known.bento == bento.tag
+            and _is_this(known, bento)
+            and target == (known.host, known.port)
+        ):
             return known, False
         return _replace(workspace, name, bento, target, known if running else None), True
 
@@ -113,7 +119,9 @@ def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
             release.put_deployment(act, ended)
             release.end_deployment(act, ended)
             act.record("deployment.stopped", name, model=f"{known.model}:{known.version}", was_running=ran)
-            others = [item for item in release.deployments(act) if item.model == known.model and item.wanted == "running"]
+            others = [
+                item for item in release.deployments(act) if item.model == known.model and item.wanted == "running"
+            ]
             approvals.point(act, known.model, "live", others[0].version if others else None, f"{name} stopped")
     return ended, ran
 

@@ -14,7 +14,18 @@ from mlops_tui.config import valid_name
 from mlops_tui.errors import External, InvalidInput, NotFound
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Calibration, Golden, ModelVersion, Run, RunDetails, Signature, Transform, digest, from_json, to_json
+from mlops_tui.records import (
+    Calibration,
+    Golden,
+    ModelVersion,
+    Run,
+    RunDetails,
+    Signature,
+    Transform,
+    digest,
+    from_json,
+    to_json,
+)
 
 PIECES = ("booster", "transform", "signature", "calibration", "reference", "golden", "rows")
 MOST_BYTES = 2 * 2**30

@@ -106,7 +106,9 @@ def _evidence(
         slices={name: _slice(test, name) for name in sorted(slices)},
         latency_p99_ms=_latency(workspace, version, scorer) if "latency_p99_ms" in wanted else None,
         model_bytes=workspace.objects.path(version.booster).stat().st_size,
-        single_features=_single_features(scorer, settings, _rows(frame, rows, "train"), test) if "leak" in wanted else {},
+        single_features=_single_features(scorer, settings, _rows(frame, rows, "train"), test)
+        if "leak" in wanted
+        else {},
     )
 
 
@@ -138,9 +140,7 @@ def _champion_answers(
     return answers_for(lookup.scorer(workspace, champion), test, settings.target)
 
 
-def _known_rows(
-    workspace: Workspace, version: ModelVersion, champion: ModelVersion | None, rows: pl.DataFrame
-) -> int:
+def _known_rows(workspace: Workspace, version: ModelVersion, champion: ModelVersion | None, rows: pl.DataFrame) -> int:
     """How many test rows the champion was trained on: they favour it, which the report says.
 
     A dataset version only ever appends parts or replaces those of a rewritten file, so as long as the champion's
@@ -177,12 +177,16 @@ def _latency(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> flo
     return 1000 * measured[int(0.99 * len(measured))]
 
 
-def _single_features(scorer: Scorer, settings: PipelineFile, train: pl.DataFrame, test: pl.DataFrame) -> dict[str, float]:
+def _single_features(
+    scorer: Scorer, settings: PipelineFile, train: pl.DataFrame, test: pl.DataFrame
+) -> dict[str, float]:
     from mlops_tui.core import features, leak, target
 
     samples = [
-        (features.encode(scorer.transform, frame).to_numpy(), target.codes(frame[settings.target.column], scorer.signature))
+        (
+            features.encode(scorer.transform, frame).to_numpy(),
+            target.codes(frame[settings.target.column], scorer.signature),
+        )
         for frame in (train, test)
     ]
     return leak.single_feature_scores(settings.target.task, scorer.transform.features, *samples)
-

@@ -8,9 +8,9 @@ from typing import Any
 
 from mlops_tui.adapters.catalogue import build, release
 from mlops_tui.core.approval import Standing, standing
+from mlops_tui.core.compare import compare
 from mlops_tui.errors import InvalidInput, unknown
 from mlops_tui.flows import lookup
-from mlops_tui.flows.build import runs
 from mlops_tui.flows.release import approvals, gates
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import AliasChange, Approval, GateReport, ModelVersion, Run, RunDetails
@@ -42,7 +42,16 @@ class Shown:
     def hashes(self) -> dict[str, str | None]:
         """The content hashes that an approval covers, and their hash."""
         version = self.version
-        names = ("booster", "transform", "signature", "calibration", "dataset_hash", "pipeline_hash", "code_hash", "report")
+        names = (
+            "booster",
+            "transform",
+            "signature",
+            "calibration",
+            "dataset_hash",
+            "pipeline_hash",
+            "code_hash",
+            "report",
+        )
         return {name: getattr(version, name) for name in names} | {"subject": version.subject()}
 
 
@@ -56,9 +65,7 @@ def list_models(workspace: Workspace, model: str | None, limit: int) -> list[Lis
     words: dict[tuple[str, int], list[Approval]] = {}
     for word in said:
         words.setdefault((word.model, word.version), []).append(word)
-    return [
-        Listed(one, _names(aliases, one), standing(one, words.get((one.model, one.version), []))) for one in found
-    ]
+    return [Listed(one, _names(aliases, one), standing(one, words.get((one.model, one.version), []))) for one in found]
 
 
 def _names(aliases: dict[tuple[str, str], int], version: ModelVersion) -> tuple[str, ...]:
@@ -72,9 +79,9 @@ def show(workspace: Workspace, reference: str) -> Shown:
     with workspace.catalogue.read() as act:
         said = release.approvals(act, version.model, version.version)
         names = _names(release.aliases(act, version.model), version)
-        history = [change for change in release.alias_changes(act, version.model)]
+        history = release.alias_changes(act, version.model)
     report = gates.report_of(workspace, version) if version.report else None
-    details = runs.details_of(workspace, run)
+    details = lookup.run_details(workspace, run)
     return Shown(version, names, standing(version, said), run, details, report, said, history)
 
 
@@ -92,7 +99,7 @@ class Difference:
 def diff(workspace: Workspace, old: str, new: str) -> Difference:
     """Compare two model versions."""
     a, b = show(workspace, old), show(workspace, new)
-    compared = runs.compare([a.run, b.run])
+    compared = compare([a.run, b.run])
     before, after = dict(a.details.importance), dict(b.details.importance)
     names = sorted(before.keys() | after.keys(), key=lambda name: -max(before.get(name, 0), after.get(name, 0)))
     importance = {name: (before.get(name), after.get(name)) for name in names}
@@ -125,7 +132,7 @@ class Explanation:
 def explain(workspace: Workspace, reference: str, path: Path | None, limit: int) -> Explanation:
     """Return what a model looks at; with a file, also why it scored the first `limit` rows as it did."""
     version = lookup.model_version(workspace, reference)
-    details = runs.details_of(workspace, lookup.run(workspace, version.run))
+    details = lookup.run_details(workspace, lookup.run(workspace, version.run))
     if path is None:
         return Explanation(version.ref, details.importance, [])
     from mlops_tui.adapters import sources
