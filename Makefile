@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --pyt
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format bench lock pictures clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -40,6 +40,9 @@ lock: .venv/dev.stamp ## the locks from pyproject.toml, keeping their versions; 
 	$(COMPILE) pyproject.toml --group build -o requirements.lock
 	$(COMPILE) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) mlops_tui/service.in -c requirements.lock -o mlops_tui/service.lock
+
+pictures: .venv/runtime.stamp ## the pictures of the README, from what the commands print
+	$(BIN)/python docs/pictures/make.py
 
 clean: ## takes away all that make has made, the demo too
 	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

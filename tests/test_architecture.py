@@ -130,6 +130,15 @@ def test_what_is_drawn_has_no_circle_outside_the_dataset_family() -> None:
     assert not left
 
 
+def test_the_code_that_a_run_names_is_all_that_training_imports() -> None:
+    from mlops_tui.flows.workspace import TRAINING_CODE
+
+    reached = {"training"}
+    while more := set().union(*(DRAWN[module] for module in reached)) - reached:
+        reached |= more
+    assert set(TRAINING_CODE) == reached
+
+
 @cache
 def front_door(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run("-m", "mlops_tui", *arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,9 +26,9 @@ class Objects:
         return self.folder / hash_[:2] / hash_
 
     def put(self, data: bytes) -> str:
-        """Store bytes and return their hash; what is there already is not written again."""
+        """Store bytes and return their hash; what is there already is not written again, unless it is damaged."""
         hash_ = digest(data)
-        if not self.path(hash_).exists():
+        if not self._holds(hash_):
             with self.temporary() as file:
                 file.write_bytes(data)
                 self._keep(file, hash_)
@@ -38,7 +37,7 @@ class Objects:
     def put_file(self, file: Path) -> str:
         """Move a file, made by `temporary`, into the store and return its hash."""
         hash_ = file_hash(file)
-        if self.path(hash_).exists():
+        if self._holds(hash_):
             file.unlink()
         else:
             self._keep(file, hash_)
@@ -67,6 +66,14 @@ class Objects:
         """Yield every stored object's hash."""
         for path in self.folder.glob("??/*"):
             yield path.name
+
+    def unfinished(self) -> Iterator[Path]:
+        """Yield the files that `temporary` made and nobody has taken yet: in work, or left by who was killed."""
+        yield from self.folder.glob(".new-*")
+
+    def _holds(self, hash_: str) -> bool:
+        path = self.path(hash_)
+        return path.exists() and file_hash(path) == hash_
 
     def _existing(self, hash_: str) -> Path:
         path = self.path(hash_)
@@ -102,6 +109,8 @@ class _Temporary:
         self.folder = folder
 
     def __enter__(self) -> Path:
+        import tempfile
+
         descriptor, name = tempfile.mkstemp(prefix=".new-", dir=self.folder)
         os.close(descriptor)
         self.path = Path(name)

@@ -32,7 +32,8 @@ def audit_list(
 
 
 def _brief(details: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {str(value)[:24]}" for key, value in details.items() if value not in (None, "", []))
+    texts = {key: str(value) for key, value in details.items() if value not in (None, "", [])}
+    return ", ".join(f"{key} {text[:24]}{'…' if len(text) > 24 else ''}" for key, text in texts.items())
 
 
 @audit.command("verify")
@@ -115,7 +116,9 @@ def _commands(group: Any, context: Any, path: str) -> Any:
 
 
 def _parameter(item: Any) -> dict[str, Any]:
+    default = str(item.default) if isinstance(item.default, Path) else item.default
     return {
         "name": item.name, "kind": item.param_type_name, "flags": list(item.opts), "required": bool(item.required),
-        "type": item.type.name, "help": getattr(item, "help", None),
+        "type": item.type.name, "many": bool(item.multiple or item.nargs == -1),
+        "default": default if isinstance(default, str | int | float) else None, "help": getattr(item, "help", None),
     }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer._click.exceptions import ClickException, UsageError
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption, UsageError
 from typer.core import TyperGroup
 
 from mlops_tui import __version__
@@ -93,11 +93,14 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     directory: Annotated[
-        Path | None, typer.Option("--directory", "-C", help="The workspace, instead of looking upwards from here.")
+        Path | None,
+        typer.Option("--directory", "-C", help="The workspace; else MLOPS_WORKSPACE, else upwards."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False,
     color: Annotated[str, typer.Option(help="auto, always or never.", envvar="MLOPS_COLOR")] = "auto",
-    version: Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="The version.")
+    ] = False,
 ) -> None:
     """The whole machine-learning pipeline of a small team, from a terminal, on one machine."""
     if color not in ("auto", "always", "never"):
@@ -117,9 +120,7 @@ def run(args: list[str]) -> int:
         output.error(error.kind, error.message, error.hint, as_json)
         return error.exit_code
     except ClickException as error:
-        context = getattr(error, "ctx", None)
-        output.error("usage", error.format_message(), f"{context.command_path} --help" if context else "", as_json)
-        return 2
+        return _misused(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
         output.error("interrupted", "interrupted; what was finished is kept", "", as_json)
         return EXIT_INTERRUPTED
@@ -130,8 +131,28 @@ def run(args: list[str]) -> int:
         return _world_failed(error, as_json)
     except Exception as error:
         place = output.log_bug(traceback.format_exc())
-        output.error("bug", f"a bug: {type(error).__name__}: {error}", f"the details are in {place}", as_json)
+        output.error("bug", f"a bug: {type(error).__name__}: {_first_line(error)}", f"the details are in {place}", as_json)
         return EXIT_BUG
+
+
+def _misused(error: ClickException, as_json: bool) -> int:
+    """A command line that fits no command; a group alone is answered with its help."""
+    context = getattr(error, "ctx", None)
+    if isinstance(error, NoArgsIsHelpError) and not as_json:
+        print(error.format_message(), file=sys.stderr)
+        return 2
+    if isinstance(error, NoSuchOption) and error.option_name in ("--json", "--yes") and context:
+        output.error(
+            "usage", f"{error.option_name} stands after the command", f"mlops COMMAND … {error.option_name}", as_json
+        )
+        return 2
+    message = "which command?" if isinstance(error, NoArgsIsHelpError) else error.format_message()
+    output.error("usage", message, f"{context.command_path} --help" if context else "", as_json)
+    return 2
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")
 
 
 def _world_failed(error: OSError, as_json: bool) -> int:

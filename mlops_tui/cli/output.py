@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at the most.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="How many at the most.")]
 
 
 @dataclass
@@ -202,6 +201,8 @@ def log_bug(text: str) -> Path:
         with path.open("a", encoding="utf-8") as stream:
             stream.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n{text}\n")
     except (MlopsError, OSError):
+        import tempfile
+
         descriptor, name = tempfile.mkstemp(prefix="mlops-", suffix=".log", text=True)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)

@@ -140,8 +140,8 @@ def fit(
     name = next(iter(scores), params["metric"])
     columns = tuple(zip(*points, strict=True)) or ((), (), ())
     curve = Curve(name, columns[0], columns[1], columns[2], best)
-    gain = booster.feature_importance("gain", iteration=best)
-    return Fitted(booster.model_to_string(num_iteration=best), curve, tuple(gain.tolist()), scores.get(name, 0.0))
+    gain = tuple(booster.feature_importance("gain", iteration=best).tolist())
+    return Fitted(booster.model_to_string(num_iteration=best), curve, gain, float(scores.get(name, 0.0)))
 
 
 def _guarded(act: Callable[[], T]) -> T:

@@ -87,7 +87,7 @@ def _post(text: str, answer: str, example: dict[str, Any]) -> dict[str, Any]:
     rows = {"schema": {"$ref": "#/components/schemas/Rows"}, "example": example}
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     responses = _get(text, "application/json", {"$ref": f"#/components/schemas/{answer}"})["responses"]
-    responses["422"] = {"description": "Rows that the model cannot read.", "content": error}
+    responses["400"] = {"description": "Rows that the model cannot read.", "content": error}
     body = {"required": True, "content": {"application/json": rows}}
     return {"post": {"summary": text, "requestBody": body, "responses": responses}}
 

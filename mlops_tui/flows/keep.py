@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_tui.adapters.catalogue import Act, audit, build
 from mlops_tui.errors import External, InvalidInput, MlopsError, NotFound
 from mlops_tui.flows import lookup
-from mlops_tui.flows.release import deployments
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Event
+
+if TYPE_CHECKING:
+    import tarfile
 
 KEPT = ("catalogue.duckdb", "catalogue.duckdb.wal", "objects")
 
@@ -39,8 +39,7 @@ class Verified:
 def verify(workspace: Workspace) -> Verified:
     """Check every link of the audit chain."""
     with workspace.catalogue.read() as act:
-        count = act.one("SELECT count(*) FROM audit")
-        return Verified(count[0] if count else 0, tuple(audit.broken_links(act)))
+        return Verified(audit.count(act), tuple(audit.broken_links(act)))
 
 
 # ── garbage ──────────────────────────────────────────────────────────────────────────────────────
@@ -69,10 +68,12 @@ def collect(workspace: Workspace, *, remove: bool) -> Garbage:
             path = workspace.objects.path(hash_)
             if hash_ not in named and path.stat().st_mtime < young:
                 found.append(hash_)
-        size = sum(workspace.objects.path(hash_).stat().st_size for hash_ in found)
+        halves = [path for path in workspace.objects.unfinished() if path.stat().st_mtime < young]
+        paths = [*(workspace.objects.path(hash_) for hash_ in found), *halves]
+        size = sum(path.stat().st_size for path in paths)
         if remove:
-            for hash_ in found:
-                workspace.objects.path(hash_).unlink()
+            for path in paths:
+                path.unlink()
         act.record("objects.collected", "objects", count=len(found), bytes=size, removed=remove)
     return Garbage(tuple(found), size, remove)
 
@@ -98,6 +99,10 @@ def backup(workspace: Workspace, target: Path) -> int:
     The catalogue is held for the time that its copy takes, by a child process that is not the one that may
     have it open; objects never change and need no lock.
     """
+    import subprocess
+    import tarfile
+    import tempfile
+
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with tempfile.TemporaryDirectory(dir=workspace.home / "backups") as scratch:
@@ -123,6 +128,9 @@ def restore(workspace: Workspace, source: Path) -> int:
 
     The catalogue that was there is kept in `backups/`; objects are added, each checked against its hash.
     """
+    import tarfile
+    import tempfile
+
     if not source.exists():
         raise NotFound(f"no file {source}")
     count = 0
@@ -140,7 +148,7 @@ def restore(workspace: Workspace, source: Path) -> int:
                 raise InvalidInput(f"{source} is no backup of a workspace: it has no catalogue")
             _swap(workspace, Path(scratch))
     except tarfile.TarError as error:
-        raise InvalidInput(f"{source} is no backup of a workspace: {error}") from None
+        raise InvalidInput(f"{source} is no backup of a workspace: it is not a tar file") from None
     return count
 
 
@@ -152,7 +160,7 @@ def _is_ours(member: tarfile.TarInfo) -> bool:
 
 def _swap(workspace: Workspace, scratch: Path) -> None:
     """Move the catalogue aside and the backup's into its place, while nobody can open either."""
-    aside = workspace.home / "backups" / f"before-restore-{workspace.now():%Y%m%d-%H%M%S}"
+    aside = workspace.home / "backups" / f"before-restore-{workspace.now():%Y%m%d-%H%M%S-%f}"
     aside.mkdir()
     with workspace.catalogue.frozen():
         for name in KEPT[:2]:
@@ -189,8 +197,8 @@ def examine(workspace: Workspace) -> list[Finding]:
 
 def _catalogue(workspace: Workspace) -> tuple[bool, str]:
     with workspace.catalogue.read() as act:
-        counts = {name: (act.one(f"SELECT count(*) FROM {name}") or (0,))[0] for name in ("runs", "model_versions")}
-    return True, f"{workspace.catalogue.path}: {counts['runs']} runs, {counts['model_versions']} model versions"
+        runs, models = build.count(act, "runs"), build.count(act, "model_versions")
+    return True, f"{workspace.catalogue.path}: {runs} runs, {models} model versions"
 
 
 def _audit(workspace: Workspace) -> tuple[bool, str]:
@@ -224,6 +232,8 @@ def _pipelines(workspace: Workspace) -> tuple[bool, str]:
 
 
 def _deployments(workspace: Workspace) -> tuple[bool, str]:
+    from mlops_tui.flows.release import deployments
+
     found = deployments.list_deployments(workspace)
     down = [item.name for item in found if deployments.state(item) == "down"]
     return not down, f"down: {', '.join(down)}" if down else f"{len(found)} deployments, none is down"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tui.adapters.catalogue import Act, build, release
-from mlops_tui.config import PipelineFile, load_pipeline, valid_name
 from mlops_tui.errors import InvalidInput, NotFound, unknown
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.names import valid_name
 from mlops_tui.records import (
     Calibration,
     DatasetVersion,
@@ -24,6 +24,7 @@ from mlops_tui.records import (
 if TYPE_CHECKING:
     import polars as pl
 
+    from mlops_tui.config import PipelineFile
     from mlops_tui.core.scoring import Scorer
 
 REFERENCE = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>\d+)|@(?P<alias>[^:@]+))?")
@@ -96,6 +97,8 @@ def run(workspace: Workspace, prefix: str) -> Run:
 
 def pipeline(workspace: Workspace, name: str) -> tuple[PipelineFile, Path]:
     """Return a pipeline and its file, by its name or by the path of its file."""
+    from mlops_tui.config import load_pipeline
+
     if name.endswith(".toml"):
         path = Path(name)
         path = path if path.exists() else workspace.root / name

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_tui.config import Data, load_pipeline, valid_name
+from mlops_tui.config import Data, load_pipeline
 from mlops_tui.errors import InvalidInput, MlopsError, Refused, near_miss
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.names import valid_name
 
 if TYPE_CHECKING:
     import polars as pl

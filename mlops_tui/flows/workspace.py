@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import secrets
 import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_tui import __version__
 from mlops_tui.adapters.catalogue import Catalogue, lock
 from mlops_tui.adapters.objects import Objects
-from mlops_tui.config import WorkspaceFile, load_workspace_file, parse_duration
 from mlops_tui.errors import External, InvalidInput, NotFound
+from mlops_tui.names import parse_duration
 from mlops_tui.records import Code, Progress
+
+if TYPE_CHECKING:
+    from mlops_tui.config import WorkspaceFile
 
 FOLDERS = ("objects", "runs", "bentos", "spool", "log", "locks", "backups")
 SETTINGS_TEMPLATE = """\
@@ -35,8 +38,10 @@ SETTINGS_TEMPLATE = """\
 [approval]
 # identity = "claimed"     # "unix": reviewers sign as their Unix user only, --by is refused
 """
-TRAINING_CODE = ("features", "split", "calibration", "metrics", "scoring", "training")
-"""The modules of core whose code decides what a training gives."""
+SECTIONS = {line for line in SETTINGS_TEMPLATE.splitlines() if line.startswith("[")}
+LOCK_TIMEOUT = 30.0
+TRAINING_CODE = ["calibration", "crossval", "derive", "features", "fitting", "intervals", "kinds", "material", "measures", "metrics", "requests", "samples", "scoring", "split", "target", "training"]
+"""The modules of core whose code decides what a training gives: `training` and all that it imports."""
 
 
 def utc_now() -> datetime:
@@ -53,12 +58,18 @@ class Workspace:
     """A team's workspace, open; flows take it as their first argument."""
 
     root: Path
-    settings: WorkspaceFile
     catalogue: Catalogue
     objects: Objects
     user: str
     now: Callable[[], datetime] = utc_now
     report: Callable[[Progress], None] = field(default=silent, repr=False)
+
+    @cached_property
+    def settings(self) -> WorkspaceFile:
+        """The team's settings; raises InvalidInput with every mistake of `mlops.toml`."""
+        from mlops_tui.config import load_workspace_file
+
+        return load_workspace_file(self.root / "mlops.toml")
 
     @property
     def home(self) -> Path:
@@ -109,13 +120,26 @@ def find_root(start: Path | None = None) -> Path:
 def open_workspace(start: Path | None = None, report: Callable[[Progress], None] = silent) -> Workspace:
     """Open the workspace at or above a folder; nothing is locked or loaded until a flow acts."""
     root = find_root(start)
-    settings = load_workspace_file(root / "mlops.toml")
     home = root / ".mlops"
     if home.stat().st_mode & 0o2000:
         os.umask(0o002)  # a shared workspace: what one member writes, the others may replace
     user = unix_user()
-    catalogue = Catalogue(home / "catalogue.duckdb", parse_duration(settings.catalogue.lock_timeout), user)
-    return Workspace(root, settings, catalogue, Objects(home / "objects"), user, report=report)
+    workspace = Workspace(root, Catalogue(home / "catalogue.duckdb", LOCK_TIMEOUT, user), Objects(home / "objects"), user,
+                          report=report)  # fmt: skip
+    if _sets_something(root / "mlops.toml"):
+        workspace.catalogue.timeout = parse_duration(workspace.settings.catalogue.lock_timeout)
+    return workspace
+
+
+def _sets_something(path: Path) -> bool:
+    """Whether a file of settings has a line that is not a comment: most have none, and need no check."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    except (OSError, UnicodeDecodeError):
+        return True  # whoever reads it next says what is wrong with it
+    return any(line not in SECTIONS for line in map(str.strip, lines) if line and not line.startswith("#"))
 
 
 def init(root: Path, group: str | None = None) -> tuple[Workspace, bool]:
@@ -154,12 +178,14 @@ def _share(root: Path, group: str) -> None:
 
 def new_id() -> str:
     """Return a fresh id of 12 hex digits, whose prefixes tell ids apart."""
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()
 
 
 def training_code(root: Path) -> Code:
     """Return which code trains: a hash of our own training code and LightGBM's version, and the workspace's commit."""
     folder = Path(__file__).parent.parent / "core"
+    from importlib import metadata
+
     hash_ = hashlib.sha256()
     for name in TRAINING_CODE:
         hash_.update((folder / f"{name}.py").read_bytes())
@@ -186,6 +212,7 @@ def _git_state(root: Path) -> tuple[str | None, bool]:
 def environment() -> dict[str, str]:
     """Return the versions that a training depends on."""
     import platform
+    from importlib import metadata
 
     libraries = ("lightgbm", "polars", "numpy")
     found = {name: metadata.version(name) for name in libraries}

@@ -369,7 +369,7 @@ def test_a_name_is_never_sql(catalogue: Catalogue, name: str) -> None:
 
 
 @settings(max_examples=10)
-@given(st.lists(st.text(min_size=1), unique=True, max_size=20))
+@given(st.lists(st.text(min_size=1), unique=True, min_size=1, max_size=20))
 def test_any_text_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     catalogue = Catalogue(tmp_path_factory.mktemp("texts") / "catalogue.duckdb", 5.0, "ann")
     catalogue.create()

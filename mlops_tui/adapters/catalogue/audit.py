@@ -38,6 +38,12 @@ def events(act: Act, subject: str | None = None, limit: int = 100) -> list[Event
     return [_event(row) for row in rows]
 
 
+def count(act: Act) -> int:
+    """Return how many events the chain has."""
+    row = act.one("SELECT count(*) FROM audit")
+    return int(row[0]) if row else 0
+
+
 def broken_links(act: Act) -> list[int]:
     """Return the numbers of events that were changed, removed or put in; empty if the chain holds."""
     broken, previous, expected = [], START, 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from mlops_tui.adapters.catalogue.connection import Act
 from mlops_tui.records import DatasetVersion, ModelVersion, Run, SourceFile, from_json, to_json
@@ -169,6 +169,12 @@ def next_version(act: Act, table: str, noun: str, name: str) -> int:
     """Return the number that the next version of a dataset or a model gets."""
     row = act.one(f"SELECT coalesce(max(version), 0) + 1 FROM {table} WHERE {noun} = ?", name)
     return int(row[0]) if row else 1
+
+
+def count(act: Act, table: Literal["runs", "model_versions"]) -> int:
+    """Return how many rows a table has."""
+    row = act.one(f"SELECT count(*) FROM {table}")
+    return int(row[0]) if row else 0
 
 
 def model_names(act: Act) -> list[str]:

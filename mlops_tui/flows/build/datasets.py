@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tui.adapters.catalogue import build
-from mlops_tui.config import Checks, Data
 from mlops_tui.errors import External, InvalidInput, Refused, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
@@ -29,6 +29,7 @@ from mlops_tui.records import (
 if TYPE_CHECKING:
     import polars as pl
 
+    from mlops_tui.config import Data
     from mlops_tui.records import Column
 
 
@@ -75,6 +76,8 @@ def settings_of(workspace: Workspace, name: str) -> Data:
         found, known = build.dataset_settings(act, name), build.dataset_names(act)
     if found is None:
         raise unknown("dataset", name, known, f"mlops datasets add {name} SOURCE")
+    from mlops_tui.config import Data
+
     return Data.model_validate_json(found)
 
 
@@ -184,7 +187,7 @@ def _read_new(
         name = workspace.relative(path)
         workspace.report(Progress("data", f"reading {name}", number, len(todo)))
         seen = replace(sources.fingerprint(path), path=name)
-        schema = _schema(workspace, parts)
+        schema = _agreed(workspace, parts)
         frame = sources.read(path, schema)
         if sources.stat_of(path) != (seen.size, seen.mtime_ns):
             raise External(f"{name} changed while it was read", "try again when it is complete")
@@ -237,6 +240,17 @@ def _schema(workspace: Workspace, parts: Sequence[Part]) -> tuple[Column, ...]:
     return dataset.merge(_schemas(workspace, parts), lenient=True)
 
 
+def _agreed(workspace: Workspace, parts: Sequence[Part]) -> tuple[Column, ...]:
+    """Return the schema of the parts that go together: read by the types of a broken one, a good file would break too."""
+    from mlops_tui.core import dataset
+
+    agreed: tuple[Column, ...] = ()
+    for schema in _schemas(workspace, parts):
+        with suppress(InvalidInput):
+            agreed = dataset.merge((agreed, schema))
+    return agreed
+
+
 def _scan(workspace: Workspace, parts: Sequence[Part]) -> pl.LazyFrame | None:
     """Return the rows of parts as one lazy frame, or None if there are none."""
     import polars as pl
@@ -249,17 +263,22 @@ def _scan(workspace: Workspace, parts: Sequence[Part]) -> pl.LazyFrame | None:
     return dataset.unify(frames, _schema(workspace, parts), lenient=True)
 
 
-def _judge(workspace: Workspace, data: Data, parts: Sequence[Part]) -> list[Finding]:
-    """Return the contract's findings on all parts together: drift that it refuses, then its checks."""
+def _judge(workspace: Workspace, data: Data, parts: Sequence[Part], before: int | None = None) -> list[Finding]:
+    """Return the contract's findings on all parts together: drift that it refuses, then its checks.
+
+    A part that drifts is told and does not count for those after it: what is good is not measured by it.
+    """
+    from mlops_tui.config import Checks
     from mlops_tui.core import contract, dataset
 
     findings: list[Finding] = []
     schemas = _schemas(workspace, parts)
-    known = schemas[0]
-    for part, schema in zip(parts[1:], schemas[1:], strict=True):
+    known = _baseline(workspace, data, parts, before) or schemas[0]
+    for part, schema in zip(parts, schemas, strict=True):
         drift = dataset.schema_drift(known, schema, data.checks, part.source)
-        findings += [finding for finding in drift if finding.level == "error"]
-        known = dataset.merge((known, schema), lenient=True)
+        errors = [finding for finding in drift if finding.level == "error"]
+        known = known if errors else dataset.merge((known, schema))
+        findings += errors
     frame = _scan(workspace, parts)
     assert frame is not None
     workspace.report(Progress("data", "checking the contract"))
@@ -269,15 +288,33 @@ def _judge(workspace: Workspace, data: Data, parts: Sequence[Part]) -> list[Find
     return findings
 
 
+def _baseline(
+    workspace: Workspace, data: Data, parts: Sequence[Part], before: int | None = None
+) -> tuple[Column, ...]:
+    """Return the schema of the newest good version if no part of it is left: a file written anew may drift as well.
+
+    With `before`, the newest good version that is older than that.
+    """
+    with workspace.catalogue.read() as act:
+        versions = build.dataset_versions(act, data.dataset)
+    older = (one for one in versions if before is None or one.version < before)
+    good = next((one for one in older if one.state == "ok"), None)
+    if good is None or {part.hash for part in good.parts} & {part.hash for part in parts}:
+        return ()
+    return good.schema
+
+
 def _version(
     workspace: Workspace, data: Data, content: tuple[list[Part], Sequence[Finding]], old: DatasetVersion | None
 ) -> DatasetVersion:
-    from mlops_tui.core import profile
+    import polars as pl
+
+    from mlops_tui.core import dataset, profile
 
     parts, findings = content
-    schema = _schema(workspace, parts)
-    frame = _scan(workspace, parts)
-    assert frame is not None
+    schema = dataset.merge((_baseline(workspace, data, parts), _schema(workspace, parts)), lenient=True)
+    paths = [workspace.objects.checked_path(part.hash) for part in parts]
+    frame = dataset.unify([pl.scan_parquet(path) for path in paths], schema, lenient=True)
     workspace.report(Progress("data", "profiling"))
     held = workspace.objects.put(to_json(profile.profile(frame)))
     broken = any(finding.level == "error" for finding in findings)
@@ -361,7 +398,7 @@ def diff(workspace: Workspace, old: DatasetVersion, new: DatasetVersion) -> Diff
 
 def check(workspace: Workspace, version: DatasetVersion, data: Data) -> list[Finding]:
     """Return what a contract finds in a version now; changes nothing."""
-    return _judge(workspace, data, version.parts)
+    return _judge(workspace, data, version.parts, version.version)
 
 
 def export(workspace: Workspace, version: DatasetVersion, path: Path) -> int:

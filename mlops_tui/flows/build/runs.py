@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_tui.adapters.catalogue import Act, build, lock
-from mlops_tui.config import PipelineFile
-from mlops_tui.errors import MlopsError, Refused
+from mlops_tui.errors import MlopsError, Refused, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace, environment, new_id, training_code
 from mlops_tui.records import DatasetVersion, ModelVersion, Progress, Run, hash_of, to_json
 
 if TYPE_CHECKING:
+    from mlops_tui.config import PipelineFile
     from mlops_tui.core.training import Trained
 
 
@@ -34,15 +34,16 @@ def train(workspace: Workspace, settings: PipelineFile, dataset: DatasetVersion,
     """
     if dataset.state == "broken":
         raise broken(dataset)
-    run = _begin(workspace, settings, dataset, reason)
+    run = _new(workspace, settings, dataset, reason)
     with _live(workspace, run) as watched:
+        _begin(workspace, run)
         try:
             frame = lookup.frame(watched, dataset).collect()
             trained = _fit(watched, settings, frame, run.threads)
+            return _keep(workspace, settings, (run, dataset), trained)
         except BaseException as error:
             _end_badly(workspace, run, error)
             raise
-    return _keep(workspace, settings, (run, dataset), trained)
 
 
 def broken(dataset: DatasetVersion) -> Refused:
@@ -53,9 +54,9 @@ def broken(dataset: DatasetVersion) -> Refused:
     return Refused(f"{ref} breaks its contract: {'; '.join(errors[:3])}{more}", f"mlops datasets show {ref}")
 
 
-def _begin(workspace: Workspace, settings: PipelineFile, dataset: DatasetVersion, reason: str) -> Run:
+def _new(workspace: Workspace, settings: PipelineFile, dataset: DatasetVersion, reason: str) -> Run:
     code = training_code(workspace.root)
-    run = Run(
+    return Run(
         id=new_id(),
         pipeline=settings.name,
         status="running",
@@ -71,12 +72,14 @@ def _begin(workspace: Workspace, settings: PipelineFile, dataset: DatasetVersion
         reason=reason,
         started_at=workspace.now(),
     )
-    workspace.run_folder(run.id).mkdir(parents=True)
+
+
+def _begin(workspace: Workspace, run: Run) -> None:
+    """Write down that a run starts, whose folder is held already: so a running run is never taken for a dead one."""
     with workspace.catalogue.write(run.started_at) as act:
-        _mark_interrupted(workspace, act, settings.name)
+        _mark_interrupted(workspace, act, run.pipeline)
         build.add_run(act, run)
         act.record("run.started", run.id, pipeline=run.pipeline, dataset=f"{run.dataset}:{run.dataset_version}")
-    return run
 
 
 def _mark_interrupted(workspace: Workspace, act: Act, pipeline: str) -> None:
@@ -88,10 +91,8 @@ def _mark_interrupted(workspace: Workspace, act: Act, pipeline: str) -> None:
 
 
 def is_live(workspace: Workspace, run: Run) -> bool:
-    """Return whether the process that trains a run still holds its folder, or has just made it."""
-    path = workspace.run_folder(run.id) / "lock"
-    just_begun = not path.exists() and (workspace.now() - run.started_at).total_seconds() < 5
-    return lock.is_held(path) or just_begun
+    """Return whether the process that trains a run still holds its folder."""
+    return lock.is_held(workspace.run_folder(run.id) / "lock")
 
 
 def honest(workspace: Workspace, run: Run) -> Run:
@@ -105,6 +106,7 @@ def honest(workspace: Workspace, run: Run) -> Run:
 def _live(workspace: Workspace, run: Run) -> Iterator[Workspace]:
     """Hold the run's folder and write every progress event into it, a JSON object a line."""
     folder = workspace.run_folder(run.id)
+    folder.mkdir(parents=True)
     with (
         lock.exclusive(folder / "lock", f"the run {run.id}", timeout=1, user=workspace.user),
         (folder / "progress.jsonl").open("ab", buffering=0) as stream,
@@ -132,6 +134,9 @@ def _end_badly(workspace: Workspace, run: Run, error: BaseException) -> None:
     """Write down that a run failed or was interrupted; the error itself goes on."""
     status: Literal["failed", "interrupted"] = "failed" if isinstance(error, Exception) else "interrupted"
     told = error.message if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
+    with workspace.catalogue.read() as act:
+        if build.runs_by_prefix(act, run.id)[0].status != "running":
+            return  # the interruption came after the last transaction: the run is complete
     ended = workspace.now()
     with workspace.catalogue.write(ended) as act:
         build.end_run(act, replace(run, status=status, ended_at=ended, error=told))
@@ -193,9 +198,12 @@ def _put_frame(workspace: Workspace, frame: Any) -> str:
 
 
 def list_runs(workspace: Workspace, pipeline: str | None, sort: str | None, limit: int) -> list[Run]:
-    """Return runs as they are, newest first, or best first by a metric."""
+    """Return runs as they are, newest first, or best first by a metric; raises NotFound for an unknown pipeline."""
     with workspace.catalogue.read() as act:
         found = build.runs(act, pipeline, sort=sort, limit=limit)
+        known = [] if found or pipeline is None else build.run_pipelines(act)
+    if pipeline is not None and not found and pipeline not in lookup.pipeline_files(workspace):
+        raise unknown("pipeline", pipeline, {*known, *lookup.pipeline_files(workspace)}, "mlops pipelines list")
     return [honest(workspace, run) for run in found]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from mlops_tui.adapters.catalogue import Act, build, release
-from mlops_tui.config import valid_name
 from mlops_tui.core.approval import Standing, standing
 from mlops_tui.errors import InvalidInput, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.names import valid_name
 from mlops_tui.records import AliasChange, Approval, ModelVersion
 
 Verdict = Literal["approved", "rejected"]

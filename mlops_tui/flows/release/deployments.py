@@ -11,11 +11,11 @@ from typing import Literal
 from mlops_tui.adapters import bento as store
 from mlops_tui.adapters import processes
 from mlops_tui.adapters.catalogue import release
-from mlops_tui.config import valid_name
 from mlops_tui.errors import InvalidInput, NotFound, Refused, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals, bentos
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.names import valid_name
 from mlops_tui.records import Bento, Deployment, Progress
 
 READY_SECONDS = 90.0

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from mlops_tui.adapters.catalogue import build
-from mlops_tui.config import valid_name
 from mlops_tui.errors import External, InvalidInput, NotFound
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.names import valid_name
 from mlops_tui.records import (
     Calibration,
     Golden,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.adapters.catalogue import build
-from mlops_tui.config import PipelineFile
 from mlops_tui.errors import NotFound
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals
@@ -25,6 +24,7 @@ from mlops_tui.records import (
 if TYPE_CHECKING:
     import polars as pl
 
+    from mlops_tui.config import PipelineFile
     from mlops_tui.core.gates import Evidence
     from mlops_tui.core.scoring import Scorer
 

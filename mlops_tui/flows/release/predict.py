@@ -24,13 +24,16 @@ def predict(workspace: Workspace, reference: str, source: Path, target: Path) ->
     """
     import polars as pl
 
+    from mlops_tui.adapters import scans
     from mlops_tui.core import requests, scoring
 
     version = lookup.model_version(workspace, reference)
-    rows = _scan(source)
+    if not source.exists():
+        raise NotFound(f"no file {source}")
     if target.suffix not in FORMATS:
         raise InvalidInput(f"cannot write {target}: known endings are {', '.join(FORMATS)}")
     scorer = lookup.scorer(workspace, version)
+    rows = scans.scan(source, {one.name: one.dtype for one in scorer.signature.inputs})
     schema = rows.collect_schema()
     scored = scoring.predict(scorer, requests.frame_for(scorer.signature, pl.DataFrame(schema=schema)))
     taken = [name for name in scored.columns if name in schema]
@@ -50,25 +53,6 @@ def predict(workspace: Workspace, reference: str, source: Path, target: Path) ->
     return version, total
 
 
-def _scan(path: Path) -> pl.LazyFrame:
-    """Return a file's rows, read when they are needed; a CSV is checked in one pass before."""
-    import polars as pl
-
-    from mlops_tui.adapters import sources
-
-    if not path.exists():
-        raise NotFound(f"no file {path}")
-    if path.suffix != ".parquet":
-        return sources.read(path).lazy()
-    sources.stat_of(path)
-    try:
-        rows = pl.scan_parquet(path)
-        rows.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InvalidInput(f"{path} is no parquet file: {str(error).splitlines()[0]}") from None
-    return rows
-
-
 def _sink(rows: pl.LazyFrame, target: Path) -> None:
     import polars as pl
 
@@ -86,7 +70,7 @@ def _sink(rows: pl.LazyFrame, target: Path) -> None:
         part.replace(target)
     except OSError as error:
         raise External(f"cannot write {target}: {error.strerror or error}") from None
-    except pl.exceptions.ComputeError as error:
-        raise InvalidInput(f"the rows could not be scored: {str(error).splitlines()[0]}") from None
+    except pl.exceptions.PolarsError as error:
+        raise InvalidInput(f"the rows could not be scored: {str(error).strip().splitlines()[0]}") from None
     finally:
         part.unlink(missing_ok=True)

@@ -1,0 +1,313 @@
+"""Wrong input is answered by one clear line, an exit code of 2 (1: refused, 3: the world), and nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mlops_tui.flows.workspace import Workspace
+from tests import workspaces
+from tests.cli.called import Answer, call, catalogue_state, process
+
+ROWS = 600
+
+
+def told(answer: Answer, *words: str, code: int = 2) -> str:
+    """The error line, once the answer was checked: exit code, one line that holds the words, nothing on stdout."""
+    assert answer.code == code, answer.out + answer.err
+    assert answer.out == ""
+    lines = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, answer.err
+    for word in words:
+        assert word in answer.err, answer.err
+    assert "/tmp/mlops-" not in answer.err, "a log of a bug"
+    return lines[0]
+
+
+def refused(workspace: Workspace, *arguments: str, words: tuple[str, ...], code: int = 2) -> None:
+    """Run a command that must be refused and must leave the catalogue as it was."""
+    before = catalogue_state(workspace.root)
+    told(call(workspace.root, *arguments), *words, code=code)
+    assert catalogue_state(workspace.root) == before
+
+
+# ── what people type ─────────────────────────────────────────────────────────────────────────────
+
+TYPED: list[tuple[str, tuple[str, ...]]] = [
+    ("nothing", ("no command 'nothing'",)),
+    ("plann flight-delay", ("did you mean 'plan'?",)),
+    ("models lst", ("'list'",)),
+    ("models list --limt 3", ("--limt", "--limit")),
+    ("models list --limit 0", ("--limit", "x>=1")),
+    ("models list --limit 99999999999999999999999", ("--limit",)),
+    ("models list --limit many", ("--limit", "many")),
+    ("models show", ("MODEL",)),
+    ("models show fligth-delay", ("no model 'fligth-delay'", "did you mean 'flight-delay'?")),
+    ("models show flight-delay:9", ("the newest version is 1",)),
+    ("models show flight-delay:99999999999999999999", ("flight-delay:99999999999999999999",)),
+    ("models show flight-delay@winner", ("flight-delay@winner",)),
+    ("models show flight-delay:one", ("flight-delay:one",)),
+    ("models list nothing", ("no model 'nothing'",)),
+    ("datasets show flight", ("no dataset 'flight'", "did you mean 'flights'?")),
+    ("datasets show flights:7", ("the newest version is 1",)),
+    ("datasets show flights@live", ("no aliases",)),
+    ("datasets list nothing", ("no dataset 'nothing'",)),
+    ("datasets refresh nothing", ("no dataset 'nothing'",)),
+    ("plan fligth-delay", ("no pipeline 'fligth-delay'", "did you mean 'flight-delay'?")),
+    ("run pipelines/nothing.toml", ("pipelines/nothing.toml",)),
+    ("runs list nothing", ("no pipeline 'nothing'",)),
+    ("runs show 000000000000", ("no run",)),
+    ("runs show not-hex", ("not-hex", "hex")),
+    ("deployments show nothing", ("no deployment 'nothing'",)),
+    ("deployments start flight-delay --port 99999", ("--port", "65535")),
+    ("deployments start flight-delay --port http", ("--port", "http")),
+    ("models import data/flights/2013-01.parquet", ("2013-01.parquet",)),
+    ("restore data/flights/2013-01.parquet --yes", ("is no backup",)),
+    ("restore nothing.tar --yes", ("nothing.tar",)),
+    ("datasets add extra nothing.csv", ("nothing.csv", "no such file")),
+    ("datasets add extra nothing/*.csv", ("nothing/*.csv",)),
+    ("datasets export flights flights.docx", ("flights.docx", ".parquet")),
+    ("models predict flight-delay nothing.csv scored.csv", ("nothing.csv",)),
+    ("models predict flight-delay data/flights scored.csv", ("data/flights",)),
+    ("pipelines new extra data/flights --target nothing", ("no column 'nothing'",)),
+    ("--color pink models list", ("pink", "always")),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), TYPED, ids=[line for line, _ in TYPED])
+def test_what_people_type(line: str, words: tuple[str, ...], trained_template: Path) -> None:
+    before = catalogue_state(trained_template)
+    told(call(trained_template, *line.split()), *words)
+    assert catalogue_state(trained_template) == before
+
+
+NAMES = ["../up", "a/b", "it's", 'quo"te', "x; DROP TABLE runs; --", "", ".hidden", "a" * 65, "naïve", "a\nb", "two words"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_none(name: str, trained: Workspace) -> None:
+    for words in (
+        ("datasets", "add", name, "data/flights"),
+        ("pipelines", "new", name, "data/flights"),
+        ("models", "alias", "flight-delay:1", name),
+        ("models", "show", name),
+        ("plan", name),
+        ("deployments", "start", "flight-delay:1", "--unapproved", "--name", name),
+    ):
+        refused(trained, *words, words=("letters, digits",) if ":" not in name and name else ())
+    assert not (trained.root.parent / "up").exists()
+
+
+def test_a_run_prefix_that_several_share(trained: Workspace) -> None:
+    refused(trained, "runs", "show", "", words=("hex digits",))
+    for seed in range(17):  # 17 ids of 16 first digits: two share one
+        workspaces.write_pipeline(trained, more=f"[policy]\nn = {seed}")
+    from mlops_tui.adapters.catalogue import build
+    from mlops_tui.records import from_json, to_json
+
+    with trained.catalogue.write(trained.now()) as act:
+        first = build.runs(act)[0]
+        twin = from_json(to_json(first).replace(first.id.encode(), first.id[:6].encode() + b"ffffff"), type(first))
+        build.start_run(act, twin)
+        act.record("run.started", twin.id)
+    refused(trained, "runs", "show", first.id[:6], words=("not unique", first.id, twin.id))
+
+
+# ── pipeline files ───────────────────────────────────────────────────────────────────────────────
+
+
+def pipeline(workspace: Workspace, old: str, new: str) -> None:
+    """Change one line of the sample pipeline."""
+    path = workspace.root / "pipelines" / "flight-delay.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+FILES: list[tuple[str, str, tuple[str, ...]]] = [
+    ('column = "late"', 'column = "lat"', ("'lat'", "late")),
+    ('exclude = ["tailnum",', 'exclude = ["tailnumb",', ("tailnumb", "tailnum")),
+    ('time = "time_hour"', 'time = "time_our"', ("time_our", "time_hour")),
+    ('key = ["flight_id"]', 'key = ["flight"]', ("'flight'", "flight_id")),
+    ("sched_dep_time // 100", "sched_dep_tim // 100", ("sched_dep_tim",)),
+    ("sched_dep_time // 100", "sched_dep_time // (", ("dep_hour",)),
+    ("[features]", '[features]\ninclude = ["late", "distance"]', ("'late'", "cannot be a feature")),
+    ('task = "binary"', 'task = "binry"', ("target.task", "binry", "'binary'")),
+    ("rounds = 30", 'rounds = "many"', ("train.rounds", "many", "integer")),
+    ("rounds = 30", "rounds = 99999999999999999999", ("train.rounds", "100000")),
+    ("seed = 7", "seed = -1", ("train.seed",)),
+    ("num_leaves = 15", "num_leafs = 15", ("num_leafs", "num_leaves")),
+    ("[split]", "[splitt]", ("splitt", "split")),
+    ("[split]", "[split", ("not TOML", "flight-delay.toml")),
+    ('name = "flight-delay"', 'name = "../x"', ("letters, digits",)),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), FILES, ids=[new for _, new, _ in FILES])
+def test_a_mistake_in_the_pipeline_file(old: str, new: str, words: tuple[str, ...], trained: Workspace) -> None:
+    pipeline(trained, old, new)
+    before = catalogue_state(trained.root)
+    told(call(trained.root, "run", "pipelines/flight-delay.toml"), *words)
+    after = [item for item in call(trained.root, "models", "list", "--json").json["items"]]
+    assert len(after) == 1
+    assert call(trained.root, "audit", "verify").code == 0
+    assert before or after
+
+
+def test_all_mistakes_of_a_pipeline_file_at_once(trained: Workspace) -> None:
+    pipeline(trained, "rounds = 30", "rounds = 0")
+    pipeline(trained, 'task = "binary"', 'task = "ternary"')
+    pipeline(trained, "[features]", "[features]\nexclued = []")
+    refused(
+        trained, "run", "flight-delay",
+        words=("3 mistakes", "train.rounds", "target.task", "features.exclued", "did you mean 'exclude'?"),
+    )  # fmt: skip
+
+
+def test_a_folder_where_a_pipeline_file_is_expected(trained: Workspace) -> None:
+    (trained.root / "pipelines" / "folder.toml").mkdir()
+    refused(trained, "run", "pipelines/folder.toml", words=("folder.toml",))
+    assert call(trained.root, "pipelines", "list").code == 0
+
+
+def test_settings_of_the_team_that_are_wrong(trained: Workspace) -> None:
+    path = trained.root / "mlops.toml"
+    for text, word in (("[training]\nthreads = -1\n", "threads"), ("[nothing]\nx = 1\n", "nothing"), ("x", "TOML")):
+        path.write_text(text, encoding="utf-8")
+        told(call(trained.root, "models", "list"), str(path), word)
+
+
+# ── data ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def frame(**columns: object) -> pl.DataFrame:
+    """Rows with two features and a binary target; given columns replace them or are added."""
+    made = {"x": [i * 0.37 % 1 for i in range(ROWS)], "y": [i % 7 for i in range(ROWS)]}
+    return pl.DataFrame(made | {"target": [i % 3 == 0 for i in range(ROWS)]} | columns)  # type: ignore[operator]
+
+
+def write(workspace: Workspace, data: pl.DataFrame | str | bytes, file: str = "data/made.csv") -> None:
+    """Write rows, or what stands in their place, and a pipeline that reads them."""
+    path = workspace.root / file
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(data, pl.DataFrame):
+        data.write_csv(path)
+    else:
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+    text = f'[pipeline]\nname = "made"\n[data]\ndataset = "made"\nsource = "{file}"\n'
+    text += '[target]\ncolumn = "target"\ntask = "binary"\n[train]\nrounds = 5\n'
+    (workspace.root / "pipelines" / "made.toml").write_text(text, encoding="utf-8")
+
+
+NONE = [None] * ROWS
+DATA: dict[str, tuple[pl.DataFrame | str | bytes, tuple[str, ...]]] = {
+    "an empty file": ("", ("made.csv",)),
+    "a head and no row": ("x,y,target\n", ("row",)),
+    "constant target": (frame(target=[1] * ROWS), ("target",)),
+    "all-null target": (frame(target=NONE), ("target",)),
+    "2 rows": (frame()[:2], ("row",)),
+    "three classes for binary": (frame(target=[i % 3 for i in range(ROWS)]), ("target", "3")),
+    "text as binary labels, no positive": (frame(target=["a", "b"] * (ROWS // 2)), ("target", "positive")),
+    "only the target": (frame().select("target"), ("feature",)),
+    "no target column": (frame().drop("target"), ("'target'",)),
+    "two columns of one name": ("x,x,target\n1,2,0\n3,4,1\n", ("x",)),
+    "a row that is too long": ("x,target\n1,0\n1,2,3,4\n", ("made.csv",)),
+    "not utf-8": (b"x,target\n\xff\xfe,0\n", ("made.csv",)),
+}
+
+
+@pytest.mark.parametrize("what", DATA)
+def test_data_that_cannot_be_trained_on(what: str, empty: Workspace) -> None:
+    data, words = DATA[what]
+    write(empty, data)
+    answer = call(empty.root, "run", "made")
+    if answer.code == 1:  # the contract says no: the version is kept, and marked
+        assert "blocked" in answer.out
+    else:
+        told(answer, *words)
+    assert call(empty.root, "models", "list", "--json").json["items"] == []
+    assert all(item["status"] == "failed" for item in call(empty.root, "runs", "list", "--json").json["items"])
+    assert call(empty.root, "audit", "verify").code == 0
+
+
+def test_an_all_null_column_is_no_obstacle(empty: Workspace) -> None:
+    write(empty, frame(hollow=NONE))
+    answer = call(empty.root, "run", "made")
+    assert answer.code == 0, answer.err
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "jsonl"])
+def test_a_text_file_of_another_name(ending: str, empty: Workspace) -> None:
+    write(empty, "x,y,target\n1,2,0\n", f"data/made.{ending}")
+    told(call(empty.root, "run", "made"), f"made.{ending}")
+    assert call(empty.root, "datasets", "list", "--json").json["items"] == []
+
+
+def test_a_cut_parquet_file(empty: Workspace) -> None:
+    whole = (workspaces.SAMPLE / "flights" / "2013-01.parquet").read_bytes()
+    write(empty, whole[: len(whole) // 2], "data/made.parquet")
+    told(call(empty.root, "run", "made"), "made.parquet")
+
+
+def test_unicode_in_columns_values_and_paths(empty: Workspace) -> None:
+    write(empty, frame(größe=["klein", "groß", "日本"] * (ROWS // 3)), "data/größe ☃.csv")
+    answer = call(empty.root, "run", "made")
+    assert answer.code == 0, answer.err
+    assert "größe" in call(empty.root, "datasets", "show", "made").out
+
+
+def test_numbers_beyond_all_measure(empty: Workspace) -> None:
+    write(empty, frame(huge=[1e308, -1e308, float("inf")] * (ROWS // 3), whole=[2**63 - 1, -(2**63)] * (ROWS // 2)))
+    answer = call(empty.root, "run", "made")
+    assert answer.code in (0, 2), answer.err
+    if answer.code:
+        told(answer)
+
+
+# ── places ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_workspace_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told(call(None, "models", "list"), "no workspace", "mlops init")
+    told(call(tmp_path / "nowhere", "models", "list"), "is not a workspace", "mlops init")
+    told(call(None, "-C"), "-C")
+
+
+def test_a_workspace_that_may_not_be_written(trained: Workspace) -> None:
+    """A file where a folder is expected says no to root too, who may write everywhere."""
+    objects = trained.home / "objects"
+    objects.rename(trained.home / "elsewhere")
+    objects.write_text("")
+    told(call(trained.root, "datasets", "add", "more", "data/flights"), code=3)
+    told(call(trained.root / "mlops.toml", "models", "list"), "is not a workspace")
+    told(call(None, "init", str(trained.root / "mlops.toml")), "mlops.toml", code=3)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_workspace_that_is_read_only(trained: Workspace) -> None:
+    for folder in (trained.home, trained.home / "objects", trained.home / "locks"):
+        folder.chmod(0o555)
+    told(call(trained.root, "run", "flight-delay"), code=3)
+
+
+def test_a_catalogue_that_is_damaged_or_gone(trained: Workspace) -> None:
+    path = trained.home / "catalogue.duckdb"
+    whole = path.read_bytes()
+    for damaged in (b"", b"not a database" * 1000, whole[: len(whole) // 2], b"\0" * 8192 + whole[8192:]):
+        path.write_bytes(damaged)
+        done = process(trained.root, "models", "list")
+        told(Answer(done.returncode, done.stdout, done.stderr), "catalogue", code=3)
+    path.unlink()
+    told(call(trained.root, "models", "list"), "catalogue", "not there", code=3)
+
+
+def test_an_object_that_is_damaged_or_gone(trained: Workspace) -> None:
+    shutil.rmtree(trained.home / "objects")
+    told(call(trained.root, "datasets", "show", "flights"), "missing", "backup", code=3)
+    (trained.home / "objects").mkdir()
+    assert call(trained.root, "doctor").code == 1
