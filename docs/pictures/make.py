@@ -22,7 +22,7 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parents[1] / "sample_data" / "flights"
-WIDTH = 112
+WIDTH = 116
 THEME = TerminalTheme(
     (24, 26, 31), (216, 220, 228),
     [(24, 26, 31), (232, 104, 104), (126, 200, 120), (222, 184, 98), (98, 158, 230), (190, 134, 216), (92, 190, 196),

@@ -264,8 +264,11 @@ def runs_compare(
 ) -> None:
     """Put runs side by side: what differs in their settings, and all their metrics."""
     from mlops_tui.core.compare import compare
+    from mlops_tui.errors import InvalidInput
     from mlops_tui.flows import lookup
 
+    if len(run) < 2:
+        raise InvalidInput("comparing takes two runs or more", "mlops runs list")
     with output.workspace(as_json=as_json) as workspace:
         found = compare([lookup.run(workspace, one) for one in run])
     value = {"runs": [item.id for item in found.runs], "settings": found.settings, "metrics": found.metrics}

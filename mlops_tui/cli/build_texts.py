@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.cli.output import bytes_text, cell, facts, mark, table
@@ -64,10 +65,22 @@ def dataset_text(version: DatasetVersion, profile: Profile) -> str:
 
 def _column_row(column: ColumnProfile) -> tuple[Any, ...]:
     quantiles = column.quantiles
-    low, middle, high = (quantiles[0], quantiles[4], quantiles[8]) if quantiles else (None, None, None)
+    chosen = (quantiles[0], quantiles[4], quantiles[8]) if quantiles else (None, None, None)
+    low, middle, high = (_value(value, column.dtype) for value in chosen)
     top = ", ".join(f"{value} {count}" for value, count in column.top[:3])
     shape = _shape(column.histogram) if column.histogram else top
     return (column.name, column.dtype, f"{column.null_share:.1%}", column.distinct, low, middle, high, shape)
+
+
+def _value(value: float | None, dtype: str) -> object:
+    """A quantile, which of a date or time is seconds since 1970, as its column would write it."""
+    if value is not None and dtype.startswith("Date"):
+        try:
+            moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
+        except OverflowError:  # beyond the year 9999
+            return value
+        return f"{moment:%Y-%m-%d}" if dtype == "Date" else f"{moment:%Y-%m-%d %H:%M}"
+    return int(value) if value is not None and value.is_integer() and "Int" in dtype else value
 
 
 def _shape(histogram: Histogram) -> str:

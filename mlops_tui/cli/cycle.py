@@ -110,24 +110,23 @@ def run(
     with output.workspace(as_json=as_json) as workspace:
         done = cycle.apply(workspace, pipeline, plan)
     output.emit(done, as_json, lambda: _done_text(done))
-    raise typer.Exit(1 if any(step.action == "blocked" for step in done.steps) else 0)
+    raise typer.Exit(1 if done.refused else 0)
 
 
 def _done_text(done: Done) -> str:
     lines = [_steps_text(done.steps)]
     if not done.changed:
         lines.append("nothing to do: everything is up to date" if not _stuck(done) else "nothing was done")
-    for step in done.steps:
-        if step.action == "wait":
-            lines.append(f"next: mlops models approve {done.model} --comment …, then mlops run {done.pipeline}")
-        if step.action == "blocked":
-            shown = f"datasets show {done.dataset}" if step.step in ("data", "train") else f"models show {done.model}"
-            lines.append(f"next: mlops {shown}")
+    if any(step.action == "wait" for step in done.steps):
+        lines.append(f"next: mlops models approve {done.model} --comment …, then mlops run {done.pipeline}")
+    for step in done.refused:
+        shown = f"datasets show {done.dataset}" if step.step in ("data", "train") else f"models show {done.model}"
+        lines.append(f"next: mlops {shown}")
     return "\n".join(dict.fromkeys(lines))
 
 
 def _stuck(done: Done) -> bool:
-    return any(step.action in ("wait", "blocked") for step in done.steps)
+    return bool(done.refused) or any(step.action == "wait" for step in done.steps)
 
 
 def _steps_text(steps: tuple[Step, ...]) -> str:

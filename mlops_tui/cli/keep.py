@@ -33,7 +33,7 @@ def audit_list(
 
 def _brief(details: dict[str, Any]) -> str:
     texts = {key: str(value) for key, value in details.items() if value not in (None, "", [])}
-    return ", ".join(f"{key} {text[:24]}{'…' if len(text) > 24 else ''}" for key, text in texts.items())
+    return ", ".join(f"{key} {text[:12] if len(text) == 64 else text}" for key, text in texts.items())  # 64: a hash
 
 
 @audit.command("verify")

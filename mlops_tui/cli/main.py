@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -125,13 +126,18 @@ def run(args: list[str]) -> int:
         output.error("interrupted", "interrupted; what was finished is kept", "", as_json)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush complains
-        return 0
+        return _nobody_reads()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # Click's own answer to it: exit code 1
+            return _nobody_reads()
+        raise
     except OSError as error:
         return _world_failed(error, as_json)
     except Exception as error:
+        if system := re.search(r"\(os error (\d+)\)", str(error)):  # how polars tells of an OSError
+            return _world_failed(OSError(int(system[1]), os.strerror(int(system[1]))), as_json)
         place = output.log_bug(traceback.format_exc())
-        output.error("bug", f"a bug: {type(error).__name__}: {_first_line(error)}", f"the details are in {place}", as_json)
+        output.error("bug", f"a bug: {type(error).__name__}: {_first_line(error)}", place, as_json)
         return EXIT_BUG
 
 
@@ -151,6 +157,12 @@ def _misused(error: ClickException, as_json: bool) -> int:
     return 2
 
 
+def _nobody_reads() -> int:
+    """`mlops … | head -1`: the reader has seen enough, which is no failure."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter's own flush complains
+    return 0
+
+
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "")
 
@@ -159,7 +171,7 @@ def _world_failed(error: OSError, as_json: bool) -> int:
     """A disk that is full, a folder that may not be written: the outside world, not a bug."""
     place = f" {error.filename}" if error.filename else ""
     log = output.log_bug(traceback.format_exc())
-    output.error("external", f"{error.strerror or error}{place}", f"the details are in {log}", as_json)
+    output.error("external", f"{error.strerror or error}{place}", log, as_json)
     return 3
 
 

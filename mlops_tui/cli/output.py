@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,12 +52,25 @@ def progress(as_json: bool = False) -> Iterator[Callable[[Progress], None]]:
     if settings.quiet or as_json:
         yield lambda _: None
     elif sys.stderr.isatty():
-        from mlops_tui.cli.bars import bars
-
-        with bars() as report:
-            yield report
+        with ExitStack() as screen:
+            yield _Bars(screen)
     else:
         yield _Lines()
+
+
+class _Bars:
+    """Progress on a terminal: bars from the first event on, so that a command without any draws and loads nothing."""
+
+    def __init__(self, screen: ExitStack) -> None:
+        self.screen = screen
+        self.report: Callable[[Progress], None] | None = None
+
+    def __call__(self, event: Progress) -> None:
+        if self.report is None:
+            from mlops_tui.cli.bars import bars
+
+            self.report = self.screen.enter_context(bars())
+        self.report(event)
 
 
 class _Lines:
@@ -127,10 +140,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) 
     """Return aligned columns; on a terminal long cells are cut so that no column is lost, elsewhere all is printed."""
     if not rows:
         return empty
-    cells = [[cell(value) for value in row] for row in rows]
+    terminal = sys.stdout.isatty()
+    cells = [[_brief(value) if terminal else cell(value) for value in row] for row in rows]
     widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(columns)]
-    if sys.stdout.isatty():
-        widths = _fitted(widths, columns)
+    if terminal:
+        widths = _fitted(widths)
     numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
     head = "  ".join(_cut(title, width, right) for title, width, right in zip(columns, widths, numeric, strict=True))
     lines = ["  ".join(_cut(text, width, right) for text, width, right in zip(row, widths, numeric, strict=True))
@@ -138,16 +152,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) 
     return "\n".join([paint(head.rstrip(), "1"), *(line.rstrip() for line in lines)])
 
 
-def _fitted(widths: list[int], columns: Sequence[str]) -> list[int]:
-    """Shrink the widest columns until the line fits the terminal, none below its title or 4."""
+def _fitted(widths: list[int]) -> list[int]:
+    """Shrink the widest columns until the line fits the terminal, the first one last, none below 4."""
     room = shutil.get_terminal_size().columns - 2 * (len(widths) - 1)
     widths = list(widths)
-    while sum(widths) > room:
-        widest = max(range(len(widths)), key=widths.__getitem__)
-        if widths[widest] <= max(4, min(len(columns[widest]), 8)):
-            break
-        widths[widest] -= 1
+    while sum(widths) > room and max(widths) > 4:
+        others = range(1, len(widths)) if max(widths[1:], default=0) > 6 else range(len(widths))
+        widths[max(others, key=widths.__getitem__)] -= 1
     return widths
+
+
+def _brief(value: object) -> str:
+    """A cell where room is short: a time without its year and seconds."""
+    return value.astimezone(UTC).strftime("%m-%d %H:%M") if isinstance(value, datetime) else cell(value)
 
 
 def _cut(text: str, width: int, right: bool) -> str:
@@ -191,8 +208,8 @@ def bytes_text(size: int) -> str:
     return f"{size} B"
 
 
-def log_bug(text: str) -> Path:
-    """Append a traceback to the workspace's log, or to a file of its own where there is no workspace."""
+def log_bug(text: str) -> str:
+    """Append a traceback to the workspace's log, or to a file of its own; returns where it is, for the user to read."""
     from mlops_tui.errors import MlopsError
     from mlops_tui.flows.workspace import find_root
 
@@ -200,11 +217,18 @@ def log_bug(text: str) -> Path:
         path = find_root(settings.directory) / ".mlops" / "log" / "mlops.log"
         with path.open("a", encoding="utf-8") as stream:
             stream.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n{text}\n")
+        return f"the details are in {path}"
     except (MlopsError, OSError):
-        import tempfile
+        return _log_elsewhere(text)
 
+
+def _log_elsewhere(text: str) -> str:
+    import tempfile
+
+    try:
         descriptor, name = tempfile.mkstemp(prefix="mlops-", suffix=".log", text=True)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
-        path = Path(name)
-    return path
+    except OSError as error:
+        return f"the details could not be written anywhere: {error.strerror or error}"
+    return f"the details are in {name}"

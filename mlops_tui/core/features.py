@@ -58,7 +58,7 @@ def learn(frame: pl.DataFrame, settings: Features, skip: Collection[str], target
             hint = f'add it to features.exclude = ["{name}"], or derive something from it'
             raise InvalidInput(f"column '{name}' has type {frame.schema[name]}, which cannot be a feature", hint)
     derive.check(frame, settings.derive, target)
-    derived = derive.derive(frame, settings.derive)
+    derived = derive.derive(frame, dict(sorted(settings.derive.items())))  # a stored run forgets the file's order
     columns = [*(frame[name] for name in names), *derived.get_columns()]
     _check_settings(settings, columns)
     features = [one for column in columns if column.null_count() < len(column) for one in _learn(column, settings)]

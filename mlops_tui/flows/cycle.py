@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def blocked(self) -> tuple[Step, ...]:
-        """The steps that say no: a broken contract, a failed gate, a rejection."""
+        """The steps that say no: a broken contract, a failed gate, a lapsed approval."""
         return tuple(step for step in self.steps if step.action == "blocked")
 
 
@@ -71,7 +71,7 @@ class State:
     standing: Standing | None
     judged_by_these_gates: bool
     champion: ModelVersion | None
-    champion_approved: bool
+    champion_standing: Standing | None
     bento: Bento | None
     deployment: Deployment | None
     deployment_state: deployments.State | None
@@ -84,6 +84,7 @@ class Done:
     pipeline: str
     changed: bool
     steps: tuple[Step, ...]
+    refused: tuple[Step, ...]  # the steps that say no now
     dataset: str | None
     run: str | None
     model: str | None
@@ -111,7 +112,7 @@ def observe(workspace: Workspace, settings: PipelineFile) -> State:
     return State(
         settings, survey, known == data.model_dump_json(), dataset, key, model,
         completed[0] if completed else None, code, now, _judged_by(workspace, settings, model),
-        champion, champion is not None and _standing(champion, said).state == "approved",
+        champion, _standing(champion, said) if champion else None,
         bento[0] if bento and bentos.is_there(workspace, bento[0]) else None,
         deployment, deployments.state(deployment) if deployment else None,
     )  # fmt: skip
@@ -212,8 +213,9 @@ def _bento(state: State) -> Step:
         return Step("bento", "run", "of the new champion")
     if state.champion is None:
         return Step("bento", "skip", "there is no champion yet")
-    if not state.champion_approved:
-        return Step("bento", "blocked", f"the approval of the champion {state.champion.ref} has lapsed")
+    now = state.champion_standing
+    if now is not None and now.state != "approved":
+        return Step("bento", "blocked", f"the champion {state.champion.ref} is no longer approved: {now.sentence}")
     if state.bento is None:
         return Step("bento", "run", f"the champion {state.champion.ref} has none of this content")
     return Step("bento", "skip", f"{state.bento.tag} is built and proven")
@@ -221,7 +223,7 @@ def _bento(state: State) -> Step:
 
 def _deploy(state: State) -> Step:
     bento, serving = _bento(state), state.deployment
-    if bento.action in ("skip", "blocked") and state.bento is None:
+    if state.settings.serve is None or bento.action == "blocked" or (bento.action == "skip" and state.bento is None):
         return Step("deploy", "skip", bento.reason)
     if serving is not None and serving.wanted == "stopped":
         return Step("deploy", "skip", f"'{serving.name}' was stopped by {serving.user}; mlops deployments start")
@@ -355,6 +357,7 @@ def _done(state: State, told: list[Step]) -> Done:
         pipeline=state.settings.name,
         changed=any(step.action == "run" for step in told),
         steps=tuple(told),
+        refused=plan_of(state).blocked,
         dataset=f"{dataset.dataset}:{dataset.version}" if dataset else None,
         run=state.model.run if state.model else None,
         model=state.model.ref if state.model else None,

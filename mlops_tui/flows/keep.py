@@ -147,7 +147,7 @@ def restore(workspace: Workspace, source: Path) -> int:
             if not (Path(scratch) / KEPT[0]).exists():
                 raise InvalidInput(f"{source} is no backup of a workspace: it has no catalogue")
             _swap(workspace, Path(scratch))
-    except tarfile.TarError as error:
+    except tarfile.TarError:
         raise InvalidInput(f"{source} is no backup of a workspace: it is not a tar file") from None
     return count
 

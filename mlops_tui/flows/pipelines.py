@@ -55,6 +55,9 @@ check = "leak"
 [approval]
 mode = "manual"
 reviewers = 1                     # people other than who started the run; 0: anyone
+
+# [serve]                         # with this section the cycle serves its champion
+# port = 3000
 """
 HEADLINE = {"binary": "auc", "multiclass": "auc", "regression": "rmse"}
 

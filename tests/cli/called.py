@@ -73,7 +73,10 @@ MASKS = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "TIME"),
     (r"\b[0-9a-f]{12,64}\b", "HASH"),
     (r"\b\d+(\.\d+)? (s|ms|KB|MB|GB)\b", r"# \2"),
-    (r"\b\d+\.\d{3,}\b", "#.###"),
+    (r"\b\d+\.\d+\.\d+\b", "VERSION"),
+    (r"\b\d+\.\d+\b", "#.#"),
+    (r"\b\d+ ?%(?! interval)", "# %"),
+    (r"(curve|importance|threads|machine)( +)[^\n]+", r"\1\2…"),
 )
 
 

@@ -82,11 +82,18 @@ def test_derived_features_read_raw_columns_only() -> None:
         "word": "CASE WHEN small > 2 THEN 'hi' ELSE 'lo' END",
     }
     transform = learn(FRAME, Features(include=["flag"], derive=derive, monotone={"tens": 1}), ())
-    assert input_columns(transform) == ("flag", "small", "number")
-    assert monotone(transform) == [0, 1, 0, 0]
+    assert input_columns(transform) == ("flag", "number", "small")
+    assert monotone(transform) == [0, 0, 1, 0]
     matrix = encode(transform, FRAME)
-    assert matrix["f2"].to_list() == [None, None, None, 4.0 / 3]  # division by zero is missing
+    assert matrix["f1"].to_list() == [None, None, None, 4.0 / 3]  # division by zero is missing
     assert matrix["f3"].to_list() == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_the_order_of_derived_features_in_the_file_is_of_no_matter() -> None:
+    """A run keeps its settings as canonical JSON, sorted; trained again from them, it must be the same model."""
+    derive = {"tens": "small // 10", "ratio": "number / (small - 1)"}
+    turned = dict(reversed(derive.items()))
+    assert learn(FRAME, Features(derive=derive), ()) == learn(FRAME, Features(derive=turned), ())
 
 
 def test_a_row_alone_gives_the_same_bits_as_among_others() -> None:

@@ -32,7 +32,11 @@ def workspace(tmp_path: Path) -> Workspace:
 def table(start: int = 0, rows: int = 5, **columns: Any) -> pl.DataFrame:
     """Rows with the ids `start`, `start` + 1, …"""
     numbers = range(start, start + rows)
-    base: dict[str, Any] = {"id": list(numbers), "size": [n * 1.5 for n in numbers], "kind": [f"k{n % 3}" for n in numbers]}
+    base: dict[str, Any] = {
+        "id": list(numbers),
+        "size": [n * 1.5 for n in numbers],
+        "kind": [f"k{n % 3}" for n in numbers],
+    }
     return pl.DataFrame(base | columns)
 
 
@@ -73,7 +77,7 @@ def test_an_unchanged_source_costs_no_read(workspace: Workspace) -> None:
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     again, read = read_in(workspace, data())
     assert (again.changed, again.version, read) == (False, first.version, [])
-    assert "1 files unchanged" in again.reason
+    assert "1 file unchanged" in again.reason
 
 
 def test_a_new_file_shares_the_old_parts(workspace: Workspace) -> None:

@@ -48,7 +48,8 @@ class Survey:
         """What there is to do, in words: "2 new files, 1 changed"."""
         counts = ((len(self.new), "new"), (len(self.changed), "changed"), (len(self.gone), "gone"))
         told = [f"{count} {word} file{'s' if count > 1 else ''}" for count, word in counts if count]
-        return ", ".join(told) or f"nothing new: {len(self.same) + len(self.touched)} files unchanged"
+        unchanged = len(self.same) + len(self.touched)
+        return ", ".join(told) or f"nothing new: {unchanged} file{'s' if unchanged != 1 else ''} unchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ def _schema(workspace: Workspace, parts: Sequence[Part]) -> tuple[Column, ...]:
 
 
 def _agreed(workspace: Workspace, parts: Sequence[Part]) -> tuple[Column, ...]:
-    """Return the schema of the parts that go together: read by the types of a broken one, a good file would break too."""
+    """Return the schema of the parts that go together: by the types of a broken one, a good file would break too."""
     from mlops_tui.core import dataset
 
     agreed: tuple[Column, ...] = ()
@@ -288,9 +289,7 @@ def _judge(workspace: Workspace, data: Data, parts: Sequence[Part], before: int 
     return findings
 
 
-def _baseline(
-    workspace: Workspace, data: Data, parts: Sequence[Part], before: int | None = None
-) -> tuple[Column, ...]:
+def _baseline(workspace: Workspace, data: Data, parts: Sequence[Part], before: int | None = None) -> tuple[Column, ...]:
     """Return the schema of the newest good version if no part of it is left: a file written anew may drift as well.
 
     With `before`, the newest good version that is older than that.

@@ -201,9 +201,9 @@ def list_runs(workspace: Workspace, pipeline: str | None, sort: str | None, limi
     """Return runs as they are, newest first, or best first by a metric; raises NotFound for an unknown pipeline."""
     with workspace.catalogue.read() as act:
         found = build.runs(act, pipeline, sort=sort, limit=limit)
-        known = [] if found or pipeline is None else build.run_pipelines(act)
-    if pipeline is not None and not found and pipeline not in lookup.pipeline_files(workspace):
-        raise unknown("pipeline", pipeline, {*known, *lookup.pipeline_files(workspace)}, "mlops pipelines list")
+        known = {*build.pipelines(act), *lookup.pipeline_files(workspace)} if pipeline and not found else set()
+    if known and pipeline is not None and pipeline not in known:
+        raise unknown("pipeline", pipeline, known, "mlops pipelines list")
     return [honest(workspace, run) for run in found]
 
 

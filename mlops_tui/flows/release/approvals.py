@@ -141,9 +141,9 @@ def require_approved(workspace: Workspace, version: ModelVersion) -> Standing:
     """Return the standing of an approved version; raises Refused, with the reason, for any other."""
     now = standing_of(workspace, version)
     if now.state != "approved":
-        raise Refused(
-            f"{version.ref} is not approved: {now.sentence}", f"mlops models approve {version.ref} --comment …"
-        )
+        hint = {"new": f"mlops run {version.model}", "failed": f"mlops models show {version.ref}"}
+        approve = f"mlops models approve {version.ref} --comment …"
+        raise Refused(f"{version.ref} is not approved: {now.sentence}", hint.get(now.state, approve))
     check_content(workspace, version)
     return now
 

@@ -40,8 +40,8 @@ def start(
     before the old one is stopped. Raises Refused for what is not approved unless `unapproved` is said.
     """
     version = lookup.model_version(workspace, reference)
+    name = valid_name("deployment", version.model if place.name is None else place.name)
     bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
-    name = valid_name("deployment", place.name or version.model)
     with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=READY_SECONDS):
         known = _find(workspace, name)
         running = known is not None and processes.alive(known.pid, known.born)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -24,11 +25,13 @@ from mlops_tui.records import (
     Transform,
     digest,
     from_json,
+    hash_of,
     to_json,
 )
 
 PIECES = ("booster", "transform", "signature", "calibration", "reference", "golden", "rows")
 MOST_BYTES = 2 * 2**30
+RUN_ID = re.compile(r"[0-9a-f]{12}")
 RECORDS: dict[str, type[object]] = {
     "transform": Transform, "signature": Signature, "calibration": Calibration, "golden": Golden,
 }  # fmt: skip
@@ -77,7 +80,10 @@ def take_in(workspace: Workspace, path: Path) -> ModelVersion:
 
 
 def _check(path: Path, version: ModelVersion, run: Run, content: dict[str, bytes], details: bytes) -> None:
-    valid_name("model", version.model)
+    for noun, name in (("model", version.model), ("pipeline", run.pipeline), ("dataset", version.dataset)):
+        valid_name(noun, name)
+    if not RUN_ID.fullmatch(run.id) or run.id != version.run:
+        raise InvalidInput(f"{path} is no exported model version: its run {run.id!r} is not that of {version.ref}")
     wrong = [name for name, data in content.items() if digest(data) != getattr(version, name)]
     if wrong or digest(details) != run.details:
         raise InvalidInput(f"{path} is damaged: {', '.join(wrong) or 'details'} does not have the hash that it names")
@@ -104,6 +110,7 @@ def _add(workspace: Workspace, version: ModelVersion, run: Run, objects: list[by
         added = dataclasses.replace(
             version,
             version=build.next_version(act, "model_versions", "model", version.model),
+            key=hash_of(("imported", version.key)),  # no plan takes it for a training of its own
             report=None,
             gates_passed=None,
             created_at=act.now,

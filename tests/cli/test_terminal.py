@@ -1,0 +1,109 @@
+"""On a terminal of 80 columns: tables fit and lose no column, progress stays off stdout, Ctrl-C is honest."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from mlops_tui.flows.workspace import Workspace
+from tests import workspaces
+from tests.cli.called import call, command, process
+
+WIDTH = 80
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_terminal(words: list[str], watch: Callable[[int, str], None] = lambda _pid, _text: None) -> tuple[int, str]:
+    """Run a command on a terminal of its own; `watch` sees all text so far. Returns the exit code and the text."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(words[0], words, {**os.environ, "TERM": "xterm-256color"})
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
+    data = b""
+    with suppress(OSError):  # how a terminal says that its last user is gone
+        while piece := os.read(terminal, 65536):
+            data += piece
+            watch(pid, data.decode(errors="replace"))
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), data.decode(errors="replace")
+
+
+TABLES = {
+    "models list": ("model", "version", "state", "metric", "by"),
+    "runs list": ("run", "status", "seconds", "by"),
+    "datasets list": ("dataset", "version", "rows", "hash"),
+    "status": ("pipeline", "champion", "next"),
+    "audit list": ("number", "action", "details"),
+}
+
+
+@pytest.mark.parametrize("line", TABLES)
+def test_tables_fit_and_keep_every_column(line: str, trained: Workspace) -> None:
+    script = f"stty cols {WIDTH}; exec '{command(trained.root)[0]}' -m mlops_tui -C '{trained.root}' {line}"
+    code, text = on_terminal(["/bin/sh", "-c", script])
+    assert code == 0
+    assert text.startswith("\x1b[1m"), "a title in bold, and no trace of a progress bar before it"
+    lines = ESCAPES.sub("", text).splitlines()
+    assert max(map(len, lines)) <= WIDTH, text
+    for column in TABLES[line]:
+        assert column[:3] in lines[0], f"{column} is lost"
+
+
+def test_progress_goes_to_stderr(trained: Workspace) -> None:
+    workspaces.arrive(trained, 3)
+    out = trained.root / "out.txt"
+    script = f"exec '{command(trained.root)[0]}' -m mlops_tui -C '{trained.root}' run flight-delay > '{out}'"
+    code, seen = on_terminal(["/bin/sh", "-c", script])
+    assert code == 0
+    answer = out.read_text(encoding="utf-8")
+    assert "flight-delay:2" in answer
+    assert "\x1b" not in answer
+    assert "train" in ESCAPES.sub("", seen), "the bars are on the terminal"
+
+
+def test_a_command_asks_on_a_terminal(trained: Workspace) -> None:
+    asked: list[int] = []
+
+    def answer(pid: int, text: str) -> None:
+        if "[y/N]" in text and not asked:
+            asked.append(pid)
+            os.kill(pid, signal.SIGINT)
+
+    code, text = on_terminal(command(trained.root, "gc"), answer)
+    assert asked
+    assert code == 130, text
+
+
+def test_ctrl_c_leaves_an_interrupted_run(trained: Workspace) -> None:
+    path = workspaces.write_pipeline(trained)
+    text = path.read_text(encoding="utf-8").replace("rounds = 30", "rounds = 5000").replace("early_stopping = 10\n", "")
+    path.write_text(text.replace("[train]", "[train]\nearly_stopping = 0"), encoding="utf-8")
+    running = subprocess.Popen(
+        command(trained.root, "run", "flight-delay"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("features"):
+            running.send_signal(signal.SIGINT)
+            break
+    rest = running.stderr.read()
+    running.communicate(timeout=60)
+    assert running.returncode == 130, rest
+    assert "interrupted" in rest
+    assert "Traceback" not in rest
+    newest = call(trained.root, "runs", "list", "--json").json["items"][0]
+    assert newest["status"] == "interrupted"
+    workspaces.write_pipeline(trained, auc=0.51)
+    done = process(trained.root, "run", "flight-delay")
+    assert done.returncode == 0, done.stderr
+    assert call(trained.root, "audit", "verify").code == 0
