@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlops_tui.errors import InvalidInput, NotFound, near_miss
-from mlops_tui.names import check_name, parse_duration
+from mlops_tui.names import LOCK_TIMEOUT, check_name, parse_duration
 from mlops_tui.records import METRICS, Task, hash_of
 
 CHECKS = ("latency_p99_ms", "model_size_mb", "overfit", "leak")
@@ -290,7 +290,7 @@ class PipelineFile(Settings):
 class CatalogueSettings(Settings):
     """How long an act waits for the catalogue."""
 
-    lock_timeout: Duration = "30s"
+    lock_timeout: Duration = LOCK_TIMEOUT
 
 
 class TrainingSettings(Settings):

@@ -9,6 +9,7 @@ from mlops_tui.errors import InvalidInput
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 NAME_RULE = "letters, digits, '-', '_' and single dots, starting with a letter or digit, 64 at most"
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+LOCK_TIMEOUT = "30s"  # how long an act waits for the catalogue where the team does not say
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 

@@ -116,6 +116,8 @@ def run(args: list[str]) -> int:
     try:
         code = app(args, prog_name="mlops", standalone_mode=False)
         sys.stdout.flush()
+        if code == EXIT_INTERRUPTED:  # Typer's silent answer to Ctrl-C
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except MlopsError as error:
         output.error(error.kind, error.message, error.hint, as_json)

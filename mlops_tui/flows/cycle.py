@@ -66,6 +66,8 @@ class State:
     dataset: DatasetVersion | None
     key: str | None
     model: ModelVersion | None  # trained under this key
+    newest: ModelVersion | None
+    newest_standing: Standing | None
     last: Run | None  # the newest completed run, to say what changed since
     code: str
     standing: Standing | None
@@ -102,6 +104,7 @@ def observe(workspace: Workspace, settings: PipelineFile) -> State:
         known = rows.dataset_settings(act, data.dataset)
         key = runs.training_key(settings, dataset, code) if dataset else None
         model = rows.model_version_by_key(act, settings.name, key) if key else None
+        newest = rows.model_version(act, settings.name)
         completed = rows.runs(act, settings.name, "completed", limit=1)
         said = release_rows.approvals(act, settings.name)
         number = approvals.champion(act, settings.name)
@@ -111,6 +114,7 @@ def observe(workspace: Workspace, settings: PipelineFile) -> State:
     now = _standing(model, said) if model else None
     return State(
         settings, survey, known == data.model_dump_json(), dataset, key, model,
+        newest, _standing(newest, said) if newest else None,
         completed[0] if completed else None, code, now, _judged_by(workspace, settings, model),
         champion, _standing(champion, said) if champion else None,
         bento[0] if bento and bentos.is_there(workspace, bento[0]) else None,

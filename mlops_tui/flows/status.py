@@ -48,7 +48,7 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
     except MlopsError as error:
         return PipelineStatus(name, where, error=error.message, next=error.hint)
     plan = cycle.plan_of(state)
-    model = state.model or state.champion
+    model = state.newest
     metric = headline(model) if model else None
     return PipelineStatus(
         name=name,
@@ -57,7 +57,7 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
         rows=state.dataset.rows if state.dataset else None,
         dataset_state=state.dataset.state if state.dataset else None,
         model=model.ref if model else None,
-        model_state=state.standing.state if state.standing else None,
+        model_state=state.newest_standing.state if state.newest_standing else None,
         metric=metric[0] if metric else None,
         value=metric[1] if metric else None,
         trained_at=model.created_at if model else None,

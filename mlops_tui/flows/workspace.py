@@ -19,7 +19,7 @@ from mlops_tui import __version__
 from mlops_tui.adapters.catalogue import Catalogue, lock
 from mlops_tui.adapters.objects import Objects
 from mlops_tui.errors import External, InvalidInput, NotFound
-from mlops_tui.names import parse_duration
+from mlops_tui.names import LOCK_TIMEOUT, parse_duration
 from mlops_tui.records import Code, Progress
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ SETTINGS_TEMPLATE = """\
 [approval]
 # identity = "claimed"     # "unix": reviewers sign as their Unix user only, --by is refused
 """
-SECTIONS = {line for line in SETTINGS_TEMPLATE.splitlines() if line.startswith("[")}
-LOCK_TIMEOUT = 30.0
-TRAINING_CODE = ["calibration", "crossval", "derive", "features", "fitting", "intervals", "kinds", "material", "measures", "metrics", "requests", "samples", "scoring", "split", "target", "training"]
+TRAINING_CODE = (
+    *("calibration", "crossval", "derive", "features", "fitting", "intervals", "kinds", "material", "measures"),
+    *("metrics", "requests", "samples", "scoring", "split", "target", "training"),
+)
 """The modules of core whose code decides what a training gives: `training` and all that it imports."""
 
 
@@ -124,22 +125,22 @@ def open_workspace(start: Path | None = None, report: Callable[[Progress], None]
     if home.stat().st_mode & 0o2000:
         os.umask(0o002)  # a shared workspace: what one member writes, the others may replace
     user = unix_user()
-    workspace = Workspace(root, Catalogue(home / "catalogue.duckdb", LOCK_TIMEOUT, user), Objects(home / "objects"), user,
-                          report=report)  # fmt: skip
+    catalogue = Catalogue(home / "catalogue.duckdb", parse_duration(LOCK_TIMEOUT), user)
+    workspace = Workspace(root, catalogue, Objects(home / "objects"), user, report=report)
     if _sets_something(root / "mlops.toml"):
-        workspace.catalogue.timeout = parse_duration(workspace.settings.catalogue.lock_timeout)
+        catalogue.timeout = parse_duration(workspace.settings.catalogue.lock_timeout)
     return workspace
 
 
 def _sets_something(path: Path) -> bool:
-    """Whether a file of settings has a line that is not a comment: most have none, and need no check."""
+    """Whether a file of settings says anything: most say nothing, and a listing need not load what checks them."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return False
     except (OSError, UnicodeDecodeError):
         return True  # whoever reads it next says what is wrong with it
-    return any(line not in SECTIONS for line in map(str.strip, lines) if line and not line.startswith("#"))
+    return any(line and not line.startswith(("#", "[")) for line in map(str.strip, lines))
 
 
 def init(root: Path, group: str | None = None) -> tuple[Workspace, bool]:

@@ -85,7 +85,19 @@ def test_what_people_type(line: str, words: tuple[str, ...], trained_template: P
     assert catalogue_state(trained_template) == before
 
 
-NAMES = ["../up", "a/b", "it's", 'quo"te', "x; DROP TABLE runs; --", "", ".hidden", "a" * 65, "naïve", "a\nb", "two words"]
+NAMES = [
+    "../up",
+    "a/b",
+    "it's",
+    'quo"te',
+    "x; DROP TABLE runs; --",
+    "",
+    ".hidden",
+    "a" * 65,
+    "naïve",
+    "a\nb",
+    "two words",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,12 +161,10 @@ FILES: list[tuple[str, str, tuple[str, ...]]] = [
 @pytest.mark.parametrize(("old", "new", "words"), FILES, ids=[new for _, new, _ in FILES])
 def test_a_mistake_in_the_pipeline_file(old: str, new: str, words: tuple[str, ...], trained: Workspace) -> None:
     pipeline(trained, old, new)
-    before = catalogue_state(trained.root)
     told(call(trained.root, "run", "pipelines/flight-delay.toml"), *words)
-    after = [item for item in call(trained.root, "models", "list", "--json").json["items"]]
+    after = call(trained.root, "models", "list", "--json").json["items"]
     assert len(after) == 1
     assert call(trained.root, "audit", "verify").code == 0
-    assert before or after
 
 
 def test_all_mistakes_of_a_pipeline_file_at_once(trained: Workspace) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,8 @@ def strike(root: Path, moment: float | int) -> int:
                 if number == moment:
                     break
         else:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 running.wait(moment)
-            except subprocess.TimeoutExpired:
-                pass
         if running.poll() is None:
             os.kill(running.pid, signal.SIGKILL)
         running.stderr.read()
