@@ -21,16 +21,17 @@ def main() -> None:
 
 
 def _leave(code: int) -> None:
-    """End the process as `sys.exit` does, without taking every imported module apart first: that costs 25 ms."""
-    import atexit
+    """End the process without taking every imported module apart first, which costs 40 ms: a sixth of a listing.
+
+    Nothing is left to do by then: every act has committed and closed its files, and no thread of ours outlives it.
+    """
     import os
 
-    atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        sys.exit(code or 3)
+        sys.exit(code or 3)  # the interpreter says what is wrong with its streams
     os._exit(code)
 
 

@@ -61,12 +61,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that a dataset was read from, as it was then; unchanged stat means unchanged bytes."""
+    """A file that a dataset was read from, as it was then; unchanged stat means unchanged bytes.
+
+    `left_out` counts its rows that another file held already: they are read again if that one goes.
+    """
 
     path: str
     size: int
     mtime_ns: int
     hash: str
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +383,7 @@ class GateReport:
     version: int
     champion: int | None
     settings_hash: str
+    versus: bool  # whether a gate compared it with the champion
     approval: Literal["manual", "auto"]  # who may let it go live, as the pipeline said when it was judged
     reviewers: int
     passed: bool

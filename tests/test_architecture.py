@@ -24,7 +24,7 @@ HEAVY = {"polars", "duckdb", "lightgbm", "bentoml", "textual", "numpy"}
 
 DRAWN: dict[str, set[str]] = {
     "approval": set(),
-    "bounds": set(),
+    "bounds": {"metrics"},
     "calibration": set(),
     "compare": set(),
     "contract": {"dataset", "profile", "shift"},
@@ -33,11 +33,11 @@ DRAWN: dict[str, set[str]] = {
     "derive": set(),
     "features": {"derive", "kinds"},
     "fitting": {"features"},
-    "gates": {"bounds", "leak", "metrics", "slices"},
+    "gates": {"bounds", "leak", "metrics", "slices", "versus"},
     "intervals": set(),
     "kinds": set(),
     "leak": {"intervals"},
-    "material": {"features", "fitting", "metrics", "scoring", "split", "target"},
+    "material": {"calibration", "features", "fitting", "metrics", "scoring", "split", "target"},
     "measures": {"intervals"},
     "metrics": {"intervals", "measures"},
     "openapi": {"requests"},
@@ -48,9 +48,8 @@ DRAWN: dict[str, set[str]] = {
     "shift": {"contract", "dataset", "profile"},
     "slices": {"bounds", "metrics"},
     "split": {"kinds"},
-    "target": {"kinds", "metrics", "scoring"},
+    "target": {"kinds", "metrics", "requests", "scoring"},
     "training": {
-        "calibration",
         "crossval",
         "features",
         "fitting",

@@ -6,24 +6,21 @@ of which belongs into ours. A Bento is made in a folder aside and renamed into t
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
-import py_compile
 import shutil
-import subprocess
 import sys
-import tarfile
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mlops_tui.adapters.processes import environment
 from mlops_tui.errors import External, InvalidInput, NotFound, near_miss
+
+if TYPE_CHECKING:
+    import tarfile
 
 CARRIED = (
     "__init__.py",
@@ -88,6 +85,8 @@ def build(home: Path, contents: Contents, name: str, version: str) -> Built:
 
     Raises External with BentoML's last words if it fails.
     """
+    import tempfile
+
     tag = f"{name}:{version}"
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     _clear_abandoned(home / "tmp")
@@ -204,6 +203,8 @@ def _bentofile(contents: Contents, tag: str) -> dict[str, Any]:
 
 
 def _run_build(context: Path, store: Path, name: str, version: str) -> None:
+    import subprocess
+
     command = [sys.executable, "-m", "bentoml", "build", "--name", name, "--version", version, str(context)]
     store.mkdir()
     try:
@@ -226,6 +227,8 @@ def _run_build(context: Path, store: Path, name: str, version: str) -> None:
 
 def _compile(source: Path) -> None:
     """Compile what the Bento carries: by content, not by time, so that the same Bento has the same bytes."""
+    import py_compile
+
     for path in sorted(source.rglob("*.py")):
         shown = str(path.relative_to(source))
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -233,6 +236,10 @@ def _compile(source: Path) -> None:
 
 
 def _pack(folder: Path, target: Path, suffix: str) -> None:
+    import gzip
+    import lzma
+    import tarfile
+
     with (
         target.open("wb") as raw,
         gzip.GzipFile("", "wb", mtime=0, fileobj=raw) if suffix == ".gz" else lzma.open(raw, "wb") as packed,

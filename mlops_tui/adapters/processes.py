@@ -8,22 +8,20 @@ request is lost between them.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import psutil  # type: ignore[import-untyped]
 
-from mlops_tui.adapters import ports
 from mlops_tui.errors import Busy, External
+
+if TYPE_CHECKING:
+    import subprocess
 
 DRAIN_SECONDS = 10
 KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
@@ -61,6 +59,10 @@ def start(server: Server, beside: bool = False) -> Process:
 
     Raises External if the port is somebody else's or the log cannot be written.
     """
+    import psutil  # type: ignore[import-untyped]
+
+    from mlops_tui.adapters import ports
+
     if not beside:
         ports.check(server.host, server.port)
     command = [sys.executable, "-m", "_bentoml_impl.worker.service", str(server.bento.resolve())]
@@ -79,6 +81,8 @@ def start(server: Server, beside: bool = False) -> Process:
 
 
 def _spawn(server: Server, command: list[str], listener: int) -> subprocess.Popen[bytes]:
+    import subprocess
+
     with server.log.open("ab") as log:
         return subprocess.Popen(
             command,
@@ -103,6 +107,13 @@ def alive(pid: int, born: float) -> bool:
     """Return whether the process that was born then still runs; a stranger with its pid does not count."""
     if pid in _children:
         _children[pid].poll()  # a child of ours that ended stays a zombie until somebody asks
+    with contextlib.suppress(PermissionError):  # it lives, and is another user's
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False  # seen without psutil, which costs a listing 10 ms
+    import psutil
+
     try:
         process = psutil.Process(pid)
         ours = abs(process.create_time() - born) < BIRTH_TOLERANCE
@@ -145,6 +156,9 @@ def wait_ready(server: Server, process: Process, model: str, deadline: float = 6
 
 def ask(url: str, path: str, timeout: float = 2) -> dict[str, Any] | None:
     """Return what a GET of the server answers, {} if that is no JSON object, or None if it is not a 200."""
+    import http.client
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     # Not urllib.request: it would ask the proxies of the environment about this machine's own ports.
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)

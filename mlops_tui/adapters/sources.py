@@ -143,6 +143,8 @@ def read(path: Path, schema: tuple[Column, ...] | None = None) -> pl.DataFrame:
         if error.errno is None:  # how polars says that the bytes end too early
             raise InvalidInput(f"{path}: the file is cut off: {error}", "copy or write it again") from None
         raise External(f"{path}: {error.strerror}") from None
+    if kind in ("parquet", "arrow"):  # these say their types: only a column without any value has none to say
+        known = {name: dtype for name, dtype in known.items() if name in frame and not frame[name].count()}
     return tables.flat(frame, known, str(path))
 
 

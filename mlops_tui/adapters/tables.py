@@ -157,4 +157,5 @@ def _fitted(column: pl.Series, known: pl.DataType | None) -> pl.Series:
     if wider(column.dtype, known) != known and not narrower:
         return column
     found = column.cast(known, strict=False)
-    return found if found.null_count() == column.null_count() else column
+    back = found.cast(column.dtype, strict=False)  # a large integer is not the same any more as a float
+    return found if back.equals(column) else column

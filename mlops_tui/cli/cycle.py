@@ -11,8 +11,9 @@ from mlops_tui.cli import output
 from mlops_tui.cli.output import JsonFlag
 
 if TYPE_CHECKING:
-    from mlops_tui.flows.cycle import Done, Step
+    from mlops_tui.flows.cycle import Done
     from mlops_tui.flows.demo import Demo
+    from mlops_tui.flows.planning import Step
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 PipelineArgument = Annotated[str, typer.Argument(help="A pipeline's name, or the path of its file.")]

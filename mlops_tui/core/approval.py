@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlops_tui.records import Approval, ModelVersion
+from mlops_tui.records import Approval, GateReport, ModelVersion
 
 State = Literal["new", "failed", "waiting", "approved", "rejected", "lapsed"]
 
@@ -19,6 +19,16 @@ class Standing:
     approvers: tuple[str, ...]
     missing: int
     sentence: str
+
+
+def is_settled(version: ModelVersion, now: Standing) -> bool:
+    """Return whether an approval has been written down: what a pipeline approves by itself waits for its word too."""
+    return now.state == "approved" and (version.approval == "manual" or bool(now.approvers))
+
+
+def is_outdated(report: GateReport, champion: int | None) -> bool:
+    """Return whether a report compared its version with a champion that is not the champion any more."""
+    return report.versus and champion not in (None, report.version, report.champion)
 
 
 def standing(version: ModelVersion, approvals: Sequence[Approval]) -> Standing:

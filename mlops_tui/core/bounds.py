@@ -1,9 +1,13 @@
-"""A gate's bounds: how far a value lies within them, and numbers in words."""
+"""A gate's bounds: how far a value lies within them; and numbers and rows in words."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlops_tui.core.metrics import Answers
 
 if TYPE_CHECKING:  # a container carries this module and no pydantic
     from mlops_tui.config import Gate
@@ -43,3 +47,14 @@ def figure(value: float | None, gate: Gate | None = None) -> str:
     missed = [] if gate is None else [limit for limit in (gate.min, gate.max) if limit not in (None, value)]
     texts = [f"{value:,.{max(digits, whole)}g}" for digits in (4, 7, 15)]
     return next((text for text in texts if float(text.replace(",", "")) not in missed), texts[-1])
+
+
+def rows_of(answers: Answers) -> str:
+    """Return how many test rows there are, in words."""
+    return f"{len(answers.y):,} test row{'' if len(answers.y) == 1 else 's'}"
+
+
+def undefined(metric: str, answers: Answers) -> str:
+    """Return that a metric is undefined on some rows, and why where that is plain."""
+    one_class = answers.task in ("binary", "multiclass") and len(np.unique(answers.y)) < 2
+    return f"{metric} is undefined on {rows_of(answers)}" + (" of one class" if one_class else "")

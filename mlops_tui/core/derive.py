@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from typing import Any
 
 import polars as pl
 
 from mlops_tui.errors import InvalidInput, near_miss
 
-PROBED = 64
+PROBED = 32  # rows from the beginning, from the end, and as many again evenly spaced over all
+SEVERAL_ROWS = frozenset(
+    ("Agg", "Correlation", "Explode", "Filter", "Len", "Over", "Quantile", "Range", "Rank", "Rolling", "Shift", "SubPlan")
+)
+"""The nodes of an expression, as polars writes them, that look at more than one row."""
+QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+CLOCK = re.compile(r"\b(now\s*\(|current_(?:date|time|timestamp)\b|local(?:time|timestamp)\b)", re.IGNORECASE)
 HINT = 'derive takes SQL on one row, such as "a // 100", "a / b" or "CASE WHEN a > 1 THEN 1 ELSE 0 END"'
 
 
@@ -63,6 +72,7 @@ def check(frame: pl.DataFrame, expressions: dict[str, str], target: str | None =
         if name in frame.columns:
             raise InvalidInput(f"{where}: there is a column '{name}' already", "give the derived feature another name")
         _check_columns(where, text, frame.columns, expressions.keys(), target)
+        _check_nodes(where, text)
         _check_alone(where, name, text, frame)
 
 
@@ -78,10 +88,30 @@ def _check_columns(where: str, text: str, known: Collection[str], derived: Colle
             raise InvalidInput(f"{where}: {text!r}: no column '{column}'{near_miss(column, known)}")
 
 
+def _check_nodes(where: str, text: str) -> None:
+    """Refuse what looks at other rows even where these rows do not show it, and the clock: polars reads it only once."""
+    clock = CLOCK.search(QUOTED.sub(" ", text))
+    if clock is not None:
+        hint = "derive from a time that the rows have: a model has to give the same answer tomorrow"
+        raise InvalidInput(f"{where}: {text!r} reads the clock ({clock[1].rstrip('( ').upper()})", hint)
+    if _nodes(json.loads(parse(text).meta.serialize(format="json"))) & SEVERAL_ROWS:
+        raise InvalidInput(f"{where}: {text!r} depends on other rows", HINT)
+
+
+def _nodes(tree: Any) -> set[str]:
+    """The names in a written expression, without those of columns and what stands in literals."""
+    if isinstance(tree, list):
+        return {name for each in tree for name in _nodes(each)}
+    if isinstance(tree, dict):
+        return {*tree, *(name for key, each in tree.items() if key not in ("Column", "Literal") for name in _nodes(each))}
+    return {tree} if isinstance(tree, str) else set()
+
+
 def _check_alone(where: str, name: str, text: str, frame: pl.DataFrame) -> None:
     """Compare what rows give together, backwards and alone; the empty row makes an aggregate show itself."""
     empty = pl.DataFrame({column: [None] for column in frame.columns}, schema=frame.schema)
-    rows = pl.concat([frame.head(PROBED), empty, frame.tail(PROBED)]).select(columns_of(text))
+    spaced = frame.gather_every(max(1, frame.height // PROBED)).head(PROBED)
+    rows = pl.concat([frame.head(PROBED), empty, spaced, frame.tail(PROBED)]).select(columns_of(text))
     together = derive(rows, {name: text})
     backwards = derive(rows.reverse(), {name: text}).reverse()
     alone = pl.concat([derive(rows.slice(at, 1), {name: text}) for at in range(rows.height)])

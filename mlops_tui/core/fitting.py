@@ -138,10 +138,20 @@ def fit(
     best = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
     scores = dict(next(iter(booster.best_score.values()), {}))
     name = next(iter(scores), params["metric"])
+    if not np.isfinite(scores.get(name, 0.0)):
+        hint = "a lower learning_rate in [train.params], or another objective"
+        raise InvalidInput(f"the training went astray: {name} on validation rows is {scores[name]}", hint)
+    points = [point for point in points if np.isfinite(point).all()]  # a record holds no nan
     columns = tuple(zip(*points, strict=True)) or ((), (), ())
     curve = Curve(name, columns[0], columns[1], columns[2], best)
     gain = tuple(booster.feature_importance("gain", iteration=best).tolist())
     return Fitted(booster.model_to_string(num_iteration=best), curve, gain, float(scores.get(name, 0.0)))
+
+
+def shares(gain: tuple[float, ...]) -> tuple[float, ...]:
+    """Return each feature's share of the total gain; a gain beyond 32 bits counts as the largest that they hold."""
+    finite = np.nan_to_num(np.asarray(gain), nan=0.0, posinf=float(np.finfo(np.float32).max))
+    return tuple((finite / (finite.sum() or 1.0)).tolist())
 
 
 def _guarded(act: Callable[[], T]) -> T:

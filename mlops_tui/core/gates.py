@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_tui.core import metrics
-from mlops_tui.core.bounds import bound, bounds, figure, room, threshold
+from mlops_tui.core.bounds import bound, bounds, figure, room, rows_of, threshold, undefined
 from mlops_tui.core.leak import scored_by, single_feature_scores
 from mlops_tui.core.metrics import Answers, Comparison
 from mlops_tui.core.slices import Slice, judge_slices
+from mlops_tui.core.versus import Rival
 from mlops_tui.errors import near_miss
 from mlops_tui.records import METRICS, GateResult, Metric
 
@@ -38,9 +39,7 @@ class Evidence:
 
     test: Answers
     metrics: Mapping[str, tuple[Metric, ...]]  # by set: "train", "validation", "test"
-    champion: Answers | None = None  # the champion's scores of the same test rows
-    champion_version: int | None = None
-    known_rows: int = 0  # test rows that the champion was trained on
+    rival: Rival = field(default_factory=Rival)
     slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     latency_p99_ms: float | None = None
     model_bytes: int = 0
@@ -68,9 +67,9 @@ def _absolute(gate: Gate, evidence: Evidence, seed: int) -> GateResult:
     name, label = gate.metric or "", f"{gate.metric} {bounds(gate)}"
     found = metrics.measure(evidence.test, name, gate.confidence, seed)
     if not math.isfinite(found.value):
-        return _failed(label, threshold(gate), _undefined(name, evidence.test))
+        return _failed(label, threshold(gate), undefined(name, evidence.test))
     inside = room(found.value, gate) >= 0
-    sentence = f"{name} is {figure(found.value, gate)} ({_doubt(found, gate)}{_rows(evidence.test)}): "
+    sentence = f"{name} is {figure(found.value, gate)} ({_doubt(found, gate)}{rows_of(evidence.test)}): "
     sentence += f"{bounds(gate)}" if inside else f"not {bounds(gate)}"
     if inside and any(end is not None and room(end, gate) < 0 for end in (found.low, found.high)):
         sentence += ", though the interval reaches beyond that"
@@ -82,25 +81,33 @@ def _absolute(gate: Gate, evidence: Evidence, seed: int) -> GateResult:
 
 def _versus(gate: Gate, evidence: Evidence, seed: int) -> GateResult:
     """Passes if the challenger is not worse by more than the margin: the interval's low end says so."""
-    name, label = gate.metric or "", f"{gate.metric} versus champion"
-    if evidence.champion is None:
-        return GateResult(label, True, None, None, None, -gate.margin, "first version: nothing to compare with")
-    old, new = metrics.value(evidence.champion, name), metrics.value(evidence.test, name)
-    found = metrics.compare(name, evidence.champion, evidence.test, gate.confidence, seed)
+    name, label, rival = gate.metric or "", f"{gate.metric} versus champion", evidence.rival
+    if rival.answers is None:
+        reason = "it is the champion itself" if rival.itself else "first version"
+        sentence = f"cannot be compared: {rival.remark}" if rival.remark else f"{reason}: nothing to compare with"
+        return GateResult(label, not rival.remark, None, None, None, -gate.margin, sentence)
+    old, new = metrics.value(rival.answers, name), metrics.value(evidence.test, name)
+    found = metrics.compare(name, rival.answers, evidence.test, gate.confidence, seed)
     if not math.isfinite(found.difference) or found.low is None:
-        return _failed(label, -gate.margin, f"cannot be compared: {_undefined(name, evidence.test)}")
+        return _failed(label, -gate.margin, f"cannot be compared: {undefined(name, evidence.test)}")
     passed = found.low >= -gate.margin
-    version = "the champion" if evidence.champion_version is None else f"version {evidence.champion_version}"
+    version = "the champion" if rival.version is None else f"version {rival.version}"
     sentence = (
-        f"{name} is {figure(new)} against {figure(old)} of {version} on the same {_rows(evidence.test)}: "
+        f"{name} is {figure(new)} against {figure(old)} of {version} on the same {rows_of(evidence.test)}: "
         f"{_outcome(found, gate)} (difference {figure(found.difference)}, {_interval(found.low, found.high, gate)} "
-        f"two-sided, {found.method}; margin {figure(gate.margin)})"
+        f"two-sided, {found.method}; margin {figure(gate.margin)}){_told(rival)}"
     )
-    if evidence.known_rows:
-        sentence += f"; the champion was trained on {evidence.known_rows:,} of these rows, which favours it"
     details: dict[str, Any] = {"champion": old, "challenger": new, "margin": gate.margin, "confidence": gate.confidence}
-    details |= {"method": found.method, "rows": len(evidence.test.y), "known_rows": evidence.known_rows}
+    details |= {"method": found.method, "rows": len(evidence.test.y), "known_rows": rival.known_rows}
     return GateResult(label, passed, found.difference, found.low, found.high, -gate.margin, sentence, details)
+
+
+def _told(rival: Rival) -> str:
+    """What to know about the champion's answers."""
+    known = f"; the champion learned from {rival.known_rows:,} of these rows, which favours it" if rival.known_rows else ""
+    if rival.known_rows is None:
+        known = "; whether the champion learned from these rows is not known, as its data is not here"
+    return known + (f"; {rival.remark}" if rival.remark else "")
 
 
 def _outcome(found: Comparison, gate: Gate) -> str:
@@ -230,15 +237,6 @@ def _failed(label: str, limit: float | None, sentence: str) -> GateResult:
 
 def _value_in(found: Sequence[Metric], name: str) -> float | None:
     return next((one.value for one in found if one.name == name and math.isfinite(one.value)), None)
-
-
-def _undefined(name: str, answers: Answers) -> str:
-    one_class = answers.task in ("binary", "multiclass") and len(np.unique(answers.y)) < 2
-    return f"{name} is undefined on {_rows(answers)}" + (" of one class" if one_class else "")
-
-
-def _rows(answers: Answers) -> str:
-    return f"{len(answers.y):,} test row{'' if len(answers.y) == 1 else 's'}"
 
 
 def _doubt(found: Metric, gate: Gate) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mlops_tui.core import calibration as calibrations
 from mlops_tui.core import metrics, target
 from mlops_tui.core.features import encode, input_columns
 from mlops_tui.core.fitting import Rows
@@ -108,3 +109,16 @@ def answers_on(material: Material, scorer: Scorer, part: Ints) -> metrics.Answer
     query = None if material.query is None else material.query[part]
     scores = score(scorer, take(material.frame, part))
     return metrics.Answers(signature.task, material.y[part], scores, query, signature.quantile, signature.threshold)
+
+
+def calibrated(material: Material, scorer: Scorer, part: Ints) -> Scorer:
+    """Return a binary model's scorer, calibrated and with its threshold chosen, as the settings ask, on some rows."""
+    settings = material.settings.train
+    scores, y = score(scorer, take(material.frame, part)), material.y[part]
+    calibration = None
+    if settings.calibration != "none":
+        calibration = calibrations.fit(settings.calibration, scores, y)
+        scores = calibrations.apply(calibration, scores)
+    chosen = settings.threshold
+    threshold = metrics.best_f1_threshold(y, scores) if chosen == "best_f1" else float(chosen)
+    return replace(scorer, calibration=calibration, signature=replace(scorer.signature, threshold=threshold))

@@ -233,8 +233,21 @@ def _cast(column: pl.Series, kind: pl.DataType) -> pl.Series:
 
 
 def to_json_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return raw rows as a client would send them: ISO times, durations in seconds, null for what is not finite."""
-    return [{name: _plain(value) for name, value in row.items()} for row in canonical(frame).to_dicts()]
+    """Return raw rows as a client would send them: ISO times, durations in seconds.
+
+    Null stands for what no client can send: a number that is not finite, a time before the year 1 or after 9999.
+    """
+    sendable = [_sendable(column) for column in canonical(frame).get_columns()]
+    return [{name: _plain(value) for name, value in row.items()} for row in pl.DataFrame(sendable).to_dicts()]
+
+
+def _sendable(column: pl.Series) -> pl.Series:
+    if not isinstance(column.dtype, pl.Date | pl.Datetime):
+        return column
+    years = column.dt.year().is_between(1, 9999)
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone:
+        years &= column.dt.convert_time_zone("UTC").dt.year().is_between(1, 9999)
+    return column.to_frame().select(pl.when(years).then(pl.col(column.name)).alias(column.name)).to_series()
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from mlops_tui.core.kinds import canonical
 from mlops_tui.core.requests import rows_to_frame, to_json_rows
 from mlops_tui.core.scoring import Scorer, answers
+from mlops_tui.errors import InvalidInput
 from mlops_tui.records import Golden
 
 Ints = NDArray[np.int64]
@@ -28,6 +31,14 @@ def sample(rows: Ints, query: NDArray[np.int64] | None, seed: int) -> Ints:
     sizes = np.bincount(query)[order]
     wanted = order[: max(1, int(np.searchsorted(np.cumsum(sizes), REFERENCE_ROWS, side="right")))]
     return np.sort(rows[np.isin(query, wanted)])
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise InvalidInput for a column of the model that is named as the reference sample names its scores."""
+    taken = next((name for name in names if name == SCORE or name.startswith(f"{SCORE}_")), None)
+    if taken is not None:
+        hint = "rename it, or add it to features.exclude"
+        raise InvalidInput(f"a column that the model reads is named '{taken}', as its scores are", hint)
 
 
 def reference(frame: pl.DataFrame, scores: NDArray[np.float64], scorer: Scorer) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,8 +38,8 @@ class Slice:
 def judge_slices(answers: Answers, values: NDArray[Any], gate: Gate, seed: int) -> tuple[Slice, ...]:
     """Return every slice, the worst first, the unjudged last; `values` holds the slice of each row, as text.
 
-    A slice fails if "the metric is within the gate's bound" is rejected one-sided at 1 - confidence, by a normal test
-    corrected for the number of slices (Holm 1979).
+    A slice fails if "the metric is within the gate's bounds" is rejected one-sided at 1 - confidence, corrected for the
+    number of slices (Holm 1979): by an exact binomial test (accuracy, coverage, binary f1), else by a normal one.
     """
     if not len(values):
         return ()
@@ -72,15 +72,66 @@ def _measure(name: str, part: Answers, gate: Gate, seed: int) -> tuple[Slice, fl
     found, error = metrics.measure_with_error(part, gate.metric or "", gate.confidence, seed)
     value = found.value if math.isfinite(found.value) else None
     result = Slice(name, len(part.y), value, found.low, found.high)
-    if value is None or not math.isfinite(error):
+    if value is None:
         return result, None
-    return result, _p_value(room(value, gate), error)
+    counted = _counted(part, gate.metric or "", value)
+    if counted is None and not math.isfinite(error):
+        return result, None
+    p = _normal_p(room(value, gate), error) if counted is None else _exact_p(counted, gate)
+    return result, min(1.0, p if gate.min is None or gate.max is None else 2 * p)  # a band is two bounds
 
 
-def _p_value(inside: float, error: float) -> float:
+def _normal_p(inside: float, error: float) -> float:
     if error == 0:
         return 0.0 if inside < 0 else 1.0
     return NormalDist().cdf(inside / error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A metric that is a share, or goes with one: so many hits of so many rows."""
+
+    hits: int
+    rows: int
+    share_at: Callable[[float], float]  # from a bound of the metric to one of the share
+
+
+def _counted(part: Answers, metric: str, value: float) -> _Counted | None:
+    """The hits and rows of a share; F1 goes with the share of hits in all rows that are a 1 or were said to be."""
+    if metric in metrics.SHARES:
+        return _Counted(round(value * len(part.y)), len(part.y), lambda bound: bound)
+    if metric == "f1" and part.task == "binary":
+        ones, said = part.y == 1, part.score >= part.threshold
+        return _Counted(int((ones & said).sum()), int((ones | said).sum()), lambda bound: bound / (2 - bound))
+    return None
+
+
+def _exact_p(counted: _Counted, gate: Gate) -> float:
+    """The chance of so few hits, or fewer, at the smallest allowed share, or of so many at the largest."""
+    low, high = (None if bound is None else counted.share_at(bound) for bound in (gate.min, gate.max))
+    below = 1.0 if low is None else binomial(counted.hits, counted.rows, low)
+    above = 1.0 if high is None else binomial(counted.rows - counted.hits, counted.rows, 1 - high)
+    return min(below, above)
+
+
+def binomial(hits: int, rows: int, share: float) -> float:
+    """Return the chance of `hits` or fewer in so many rows (Clopper & Pearson 1934), 0 ≤ hits ≤ rows.
+
+    >>> round(binomial(8, 10, 0.9), 4)
+    0.2639
+    """
+    if not 0 < share < 1:
+        return 1.0 if share <= 0 or hits == rows else 0.0
+    if hits > rows * share:  # the other tail is the short one
+        return 1.0 - (binomial(rows - hits - 1, rows, 1 - share) if hits < rows else 0.0)
+    choices = math.lgamma(rows + 1) - math.lgamma(hits + 1) - math.lgamma(rows - hits + 1)
+    term = math.exp(choices + hits * math.log(share) + (rows - hits) * math.log1p(-share))
+    total, odds = 0.0, (1 - share) / share
+    while hits >= 0 and term > total * 1e-17:
+        total += term
+        term *= hits / (rows - hits + 1) * odds
+        hits -= 1
+    return min(1.0, total)
 
 
 def _verdict(one: Slice, p: float, gate: Gate) -> Slice:

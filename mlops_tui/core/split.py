@@ -1,7 +1,9 @@
 """Which rows train, which stop the training early, which judge; no group, query, moment or duplicate on two sides.
 
 Rows are cut in units: all rows of a query, of a group, of an equal key (or wholly equal rows). A unit's set
-follows from a hash of its content and the seed, so that it stays where it was when a dataset grows.
+follows from a hash of its content and the seed. With `random` and `group` it stays where it was when a dataset grows
+by rows, or by a column that is null in the old ones; with `stratified`, which cuts every class at exact shares, units
+near the cut may move, with `time` and `folds` the cuts move on.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 NAMES = ("train", "validation", "test")
 FOLD_SALT = 0x5BD1E995
+HELD_SALT = 0x1B873593
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,19 @@ def folds(frame: pl.DataFrame, settings: Split, columns: Columns, seed: int) -> 
     return tuple(
         (np.flatnonzero(train).astype(np.int64), np.flatnonzero(test).astype(np.int64)) for train, test in pairs
     )
+
+
+def held_out(frame: pl.DataFrame, settings: Split, columns: Columns, seed: int) -> tuple[Ints, Ints]:
+    """Return the row numbers that train and those held out, in the share of validation; too few rows hold none out."""
+    share = settings.validation / (1 - settings.test)
+    try:
+        if settings.method == "time":
+            held = _by_time(_moments(frame, columns), (1 - share, share)) == 1
+        else:
+            held = _by_hash(frame, settings, columns, seed ^ HELD_SALT, (1 - share, share), exact=True) == 1
+    except InvalidInput:
+        held = np.zeros(frame.height, dtype=np.bool_)
+    return np.flatnonzero(~held).astype(np.int64), np.flatnonzero(held).astype(np.int64)
 
 
 def _column(frame: pl.DataFrame, name: str | None, key: str) -> pl.Series:
@@ -175,32 +191,31 @@ def _within_classes(rows: Ints, classes: NDArray[np.float64], shares: tuple[floa
 
 def _check_whole(frame: pl.DataFrame, query: str, sides: Ints) -> None:
     torn = (
-        frame.select(pl.col(query))
-        .with_columns(pl.Series("side", sides))
-        .unique()
-        .group_by(query)
-        .len()
-        .filter(pl.col("len") > 1)
+        pl.DataFrame({"query": frame[query], "side": sides})
+        .group_by("query", maintain_order=True)
+        .agg(pl.col("side").n_unique())
+        .filter(pl.col("side") > 1)
     )
     if torn.height:
         raise InvalidInput(
-            f"target.query: '{torn[query][0]}' has rows in more than one set, and {torn.height - 1} more do"
+            f"target.query: '{torn['query'][0]}' has rows in more than one set, and {torn.height - 1} more do"
         )
 
 
 def row_hashes(frame: pl.DataFrame, seed: int) -> Hashes:
     """Return 64 bits for each row that depend on its values, the columns' names and the seed alone.
 
-    Numbers of equal value hash alike whatever their type; the mixing is splitmix64 (Steele et al. 2014).
+    Numbers of equal value hash alike whatever their type, and a null as if the column were not there; the mixing is
+    splitmix64 (Steele et al. 2014).
     """
     total = np.full(frame.height, _name_hash(str(seed)), dtype=np.uint64)
     for column in canonical(frame.select(sorted(frame.columns))).get_columns():
-        total = _mix(total ^ _mix(_value_hashes(column) ^ _name_hash(column.name)))
+        mixed = _mix(total ^ _mix(_value_hashes(column) ^ _name_hash(column.name)))
+        total = np.where(column.is_null().to_numpy(), total, mixed)
     return total
 
 
 def _value_hashes(column: pl.Series) -> Hashes:
-    missing = column.is_null().to_numpy()
     if canonical_type(column.dtype) is None:
         column = pl.Series(column.name, [str(value) for value in column.to_list()])
     if column.dtype == pl.String:
@@ -211,7 +226,7 @@ def _value_hashes(column: pl.Series) -> Hashes:
         values = column.to_physical().cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64)
     else:
         values = (column.cast(pl.Float64).fill_null(0).to_numpy() + 0.0).view(np.uint64)
-    return np.where(missing, np.uint64(0x9E3779B9), values).astype(np.uint64)
+    return values
 
 
 def _name_hash(name: str) -> np.uint64:

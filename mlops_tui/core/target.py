@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlops_tui.core.kinds import canonical, parse_type
 from mlops_tui.core.metrics import Answers
+from mlops_tui.core.requests import frame_for
 from mlops_tui.core.scoring import Scorer, score
 from mlops_tui.errors import InvalidInput, near_miss
 from mlops_tui.records import Signature, Task
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 MOST_CLASSES = 1000
+MOST_VALUE = 1e15  # the gain of a split is a sum of squares in 32 bits, and 1e38 is the most that they hold
 MOST_RELEVANCE = 30  # LightGBM's gains, 2^relevance - 1, are defined up to here
 
 
@@ -100,7 +102,7 @@ def _binary(values: pl.Series, labels: tuple[str, ...], settings: Target) -> tup
 def codes(column: pl.Series, signature: Signature) -> Floats:
     """Return the target as numbers, shape (n,): class positions, values or relevances.
 
-    Raises InvalidInput for a label that the signature does not know and for what is no finite number.
+    Raises InvalidInput for a label that the signature does not know, and for a number that LightGBM cannot hold.
     """
     column = canonical(column.to_frame()).to_series()
     if signature.task in ("binary", "multiclass"):
@@ -119,6 +121,10 @@ def codes(column: pl.Series, signature: Signature) -> Floats:
     values = column.cast(pl.Float64).to_numpy()
     if not np.isfinite(values).all():
         raise InvalidInput(f"target '{column.name}' holds NaN or infinity in {int((~np.isfinite(values)).sum())} rows")
+    if np.abs(values).max(initial=0.0) > MOST_VALUE:
+        largest = values[np.abs(values).argmax()]
+        hint = f"divide '{column.name}', or take its logarithm, before it is read"
+        raise InvalidInput(f"target '{column.name}' holds {largest:.4g}; LightGBM learns up to ±{MOST_VALUE:g}", hint)
     if signature.task == "ranking" and not (values == np.clip(np.round(values), 0, MOST_RELEVANCE)).all():
         raise InvalidInput(f"target '{column.name}': a relevance is a whole number from 0 to {MOST_RELEVANCE}")
     return values
@@ -132,9 +138,12 @@ def queries(frame: pl.DataFrame, settings: Target) -> NDArray[np.int64] | None:
 
 
 def answers_for(scorer: Scorer, frame: pl.DataFrame, settings: Target) -> Answers:
-    """Return truth and scores of the rows that have a target: a model judged on any version's raw rows."""
+    """Return truth and scores of the rows that have a target: a model judged on any version's raw rows.
+
+    The rows are read by the model's signature, as a service reads them; raises InvalidInput where they do not fit it.
+    """
     rows, _, _ = labelled(frame, settings)
     signature = scorer.signature
     truth = codes(rows[signature.target], signature)
-    scores = score(scorer, rows)
+    scores = score(scorer, frame_for(signature, rows))
     return Answers(signature.task, truth, scores, queries(rows, settings), signature.quantile, signature.threshold)

@@ -14,13 +14,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mlops_tui.core import calibration as calibrations
 from mlops_tui.core import metrics, samples
 from mlops_tui.core.crossval import cross_validate
-from mlops_tui.core.features import choose, learn, learn_inputs
-from mlops_tui.core.fitting import Fitted, Report, dataset, fit, parameters, search
-from mlops_tui.core.material import Material, answers_on, encoded, prepare, skipped, take
-from mlops_tui.core.scoring import Scorer, load, score
+from mlops_tui.core.features import choose, input_columns, learn, learn_inputs
+from mlops_tui.core.fitting import Fitted, Report, dataset, fit, parameters, search, shares
+from mlops_tui.core.material import Material, answers_on, calibrated, encoded, prepare, skipped, take
+from mlops_tui.core.scoring import Scorer, load
 from mlops_tui.core.split import Ints, Sets
 from mlops_tui.records import (
     Calibration,
@@ -77,6 +76,7 @@ def train(
     sets = material.sets
     watch.step("features", f"{len(sets.train)} rows to train on")
     transform = learn(take(material.frame, sets.train), settings.features, skipped(settings), settings.target.column)
+    samples.check_names((*input_columns(transform), *_extras(material)))
     params = parameters(settings, transform, (len(sets.train), len(material.signature.classes), threads))
     messages += _left_out(material, transform)
     fitted, params, tried = _grow(material, transform, params, watch, clock or cpu)
@@ -169,25 +169,18 @@ def _tune(
 
 def _scorer(material: Material, transform: Transform, fitted: Fitted) -> Scorer:
     """The scorer with its whole signature, calibrated, its threshold chosen, all on validation rows."""
-    settings, sets, frame = material.settings, material.sets, material.frame
-    inputs = learn_inputs(take(frame, sets.train), transform)
+    inputs = learn_inputs(take(material.frame, material.sets.train), transform)
     known = {one.name for one in inputs}
-    extras = tuple(
-        name for name in dict.fromkeys((*settings.data.key, settings.data.time)) if name and name not in known
-    )
-    extras = tuple(name for name in extras if name in frame.columns)
+    extras = tuple(name for name in _extras(material) if name not in known)
     signature = replace(material.signature, inputs=inputs, extras=extras)
     scorer = load(fitted.text, transform, signature, None, material.threads)
-    if signature.task != "binary":
-        return scorer
-    scores, y = score(scorer, take(frame, sets.validation)), material.y[sets.validation]
-    calibration = None
-    if settings.train.calibration != "none":
-        calibration = calibrations.fit(settings.train.calibration, scores, y)
-        scores = calibrations.apply(calibration, scores)
-    chosen = settings.train.threshold
-    threshold = metrics.best_f1_threshold(y, scores) if chosen == "best_f1" else float(chosen)
-    return replace(scorer, calibration=calibration, signature=replace(signature, threshold=threshold))
+    return calibrated(material, scorer, material.sets.validation) if signature.task == "binary" else scorer
+
+
+def _extras(material: Material) -> tuple[str, ...]:
+    """Columns that a request may carry for others to read: key and time."""
+    data = material.settings.data
+    return tuple(name for name in dict.fromkeys((*data.key, data.time)) if name in material.frame.columns)
 
 
 def _judge(
@@ -205,10 +198,7 @@ def _judge(
     told["validation"] = _plainly(answers_on(material, scorer, sets.validation), found)
     sizes = {"train": len(sets.train), "validation": len(sets.validation), "test": len(sets.test)}
     names = [feature.name for feature in scorer.transform.features]
-    total = sum(fitted.gain) or 1.0
-    importance = sorted(
-        zip(names, (gain / total for gain in fitted.gain), strict=True), key=lambda pair: (-pair[1], pair[0])
-    )
+    importance = sorted(zip(names, shares(fitted.gain), strict=True), key=lambda pair: (-pair[1], pair[0]))
     return RunDetails(params, sizes, told, (), fitted.curve, tuple(importance), {}), test, shown, on_train.score
 
 

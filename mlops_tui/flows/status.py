@@ -9,7 +9,7 @@ from pathlib import Path
 from mlops_tui.config import load_pipeline
 from mlops_tui.core.compare import headline
 from mlops_tui.errors import MlopsError
-from mlops_tui.flows import cycle, lookup
+from mlops_tui.flows import lookup, planning
 from mlops_tui.flows.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ class PipelineStatus:
     url: str | None = None
     next: str = ""
     error: str | None = None
-    plan: cycle.Plan | None = None
+    plan: planning.Plan | None = None
 
 
 def status(workspace: Workspace) -> list[PipelineStatus]:
@@ -44,10 +44,10 @@ def status(workspace: Workspace) -> list[PipelineStatus]:
 def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
     where = workspace.relative(path)
     try:
-        state = cycle.observe(workspace, load_pipeline(path))
+        state = planning.observe(workspace, load_pipeline(path))
     except MlopsError as error:
         return PipelineStatus(name, where, error=error.message, next=error.hint)
-    plan = cycle.plan_of(state)
+    plan = planning.plan_of(state)
     model = state.newest
     metric = headline(model) if model else None
     return PipelineStatus(
@@ -70,7 +70,7 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
     )
 
 
-def _next(plan: cycle.Plan) -> str:
+def _next(plan: planning.Plan) -> str:
     """What happens next, in a few words: what says no, what waits for a person, what is due."""
     for action, word in (("blocked", "blocked"), ("wait", "waits"), ("run", "due")):
         for step in plan.steps:

@@ -17,6 +17,7 @@ from mlops_tui.config import Data
 from mlops_tui.errors import Busy, InvalidInput, NotFound, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.build import datasets, runs
+from mlops_tui.flows.build.survey import known, survey
 from mlops_tui.flows.workspace import Workspace, init
 from mlops_tui.records import Progress
 from tests import workspaces
@@ -116,10 +117,10 @@ def test_a_touched_file_is_hashed_once_and_not_read(workspace: Workspace) -> Non
     path = put(workspace, "a.csv", table())
     first, _ = read_in(workspace, data())
     os.utime(path, ns=(1, 1))
-    assert datasets.survey(workspace, data()).touched
+    assert survey(workspace, data(), known(workspace, data().dataset)).touched
     touched, read = read_in(workspace, data())
     assert (touched.changed, touched.version, read) == (False, first.version, [])
-    assert not datasets.survey(workspace, data()).touched  # the new time is remembered
+    assert not survey(workspace, data(), known(workspace, data().dataset)).touched  # the new time is remembered
 
 
 def test_a_file_that_is_gone(workspace: Workspace) -> None:
@@ -390,3 +391,68 @@ def test_a_refresh_elsewhere_is_named(workspace: Workspace) -> None:
         pytest.raises(Busy, match=f"the dataset 'things' is in use by process {os.getpid()}"),
     ):
         datasets.refresh(impatient, data())
+
+
+# ── what a source takes back ─────────────────────────────────────────────────────────────────────
+
+
+def test_one_growing_file_heals_after_a_bad_row(workspace: Workspace) -> None:
+    path = put(workspace, "a.csv", table())
+    good = path.read_bytes()
+    first, _ = read_in(workspace, data("in/a.csv"))
+    path.write_bytes(good + b"5,much,k2\n")
+    assert read_in(workspace, data("in/a.csv"))[0].version.state == "broken"
+    path.write_bytes(good + b"5,7.5,k2\n")
+    healed, _ = read_in(workspace, data("in/a.csv"))
+    assert (healed.version.state, healed.version.rows, healed.version.schema) == ("ok", 6, first.version.schema)
+
+
+def test_a_bad_file_that_is_removed_takes_its_rows_with_it(workspace: Workspace) -> None:
+    put(workspace, "a.csv", table())
+    first, _ = read_in(workspace, data())
+    bad = put(workspace, "b.csv", table(5, size=["much"] * 5))
+    assert read_in(workspace, data())[0].version.state == "broken"
+    bad.unlink()
+    healed, _ = read_in(workspace, data())
+    assert (healed.version.state, healed.version.hash) == ("ok", first.version.hash)
+
+
+def test_rows_that_another_file_repeated_come_back_when_that_one_goes(workspace: Workspace) -> None:
+    put(workspace, "a.csv", table(0, 10))
+    put(workspace, "b.csv", table(7, 8))
+    first, _ = read_in(workspace, data())
+    assert first.version.rows == 15
+    put(workspace, "a.csv", table(0, 7))
+    second, _ = read_in(workspace, data())
+    assert sorted(rows_of(workspace, second)["id"].to_list()) == list(range(15))
+    (workspace.root / "in" / "a.csv").unlink()
+    third, _ = read_in(workspace, data(incremental=False))
+    assert sorted(rows_of(workspace, third)["id"].to_list()) == list(range(7, 15))
+
+
+def test_a_file_without_a_column_that_the_contract_names_is_a_finding(workspace: Workspace) -> None:
+    contract = {"columns": {"size": {"min": 0}}}
+    put(workspace, "a.csv", table())
+    read_in(workspace, data("in/a.csv", checks=contract))
+    put(workspace, "a.csv", table().drop("size"))
+    done, _ = read_in(workspace, data("in/a.csv", checks=contract))
+    assert done.version.state == "broken"
+    assert {finding.check for finding in done.version.findings} >= {"missing_column"}
+
+
+def test_a_typed_file_is_never_cast_in_silence(workspace: Workspace) -> None:
+    put(workspace, "a.parquet", table())
+    read_in(workspace, data())
+    put(workspace, "b.parquet", table(5, size=[2**53 + 1] * 5))
+    done, _ = read_in(workspace, data())
+    assert done.version.state == "broken"
+    assert [finding.check for finding in done.version.findings] == ["type_change"]
+
+
+def test_the_order_of_a_contract_and_keys_that_decide_nothing_change_nothing(workspace: Workspace) -> None:
+    put(workspace, "a.csv", table())
+    one = data(checks={"columns": {"size": {"min": 0}, "kind": {"null_share_max": 0.5}}})
+    two = data(checks={"columns": {"kind": {"null_share_max": 0.5}, "size": {"min": 0}}}, label_delay="2d")
+    first, _ = read_in(workspace, one)
+    assert known(workspace, "things").same_settings(two)
+    assert read_in(workspace, two)[0].version == first.version

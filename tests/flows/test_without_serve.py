@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mlops_tui.flows import cycle, lookup
+from mlops_tui.flows import lookup, planning
 from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Bento, Deployment, Parity
@@ -18,7 +18,7 @@ def test_what_is_served_by_hand_is_left_alone(trained: Workspace) -> None:
     approvals.approve(trained, "flight-delay", "")
     settings, _ = lookup.pipeline(trained, "flight-delay")
     served = Deployment("flight-delay", "flight-delay", 1, BENTO.tag, "127.0.0.1", 3999, 1, 0.0, "running", "ana", NOW)
-    state = cycle.observe(trained, settings)
+    state = planning.observe(trained, settings)
     for now in ("running", "down"):
         seen = replace(state, bento=BENTO, deployment=served, deployment_state=now)
-        assert cycle.decide(seen)[-1] == cycle.Step("deploy", "skip", "the pipeline has no [serve] section")
+        assert planning.decide(seen)[-1] == planning.Step("deploy", "skip", "the pipeline has no [serve] section")

@@ -37,8 +37,8 @@ def dataset_names(act: Act) -> list[str]:
 def add_dataset_version(act: Act, version: DatasetVersion, files: Sequence[SourceFile]) -> None:
     """Insert a version, and what its source files looked like."""
     act.change(
-        "INSERT INTO dataset_versions VALUES (?, ?, ?, ?, ?)",
-        *(version.dataset, version.version, version.hash, naive(version.created_at), to_json(version).decode()),
+        "INSERT INTO dataset_versions VALUES (?, ?, ?, ?, ?, ?)",
+        *(version.dataset, version.version, version.hash, version.state, naive(version.created_at), to_json(version).decode()),
     )
     put_source_files(act, version.dataset, files)
 
@@ -47,16 +47,17 @@ def put_source_files(act: Act, dataset: str, files: Sequence[SourceFile]) -> Non
     """Replace what is known of a dataset's source files."""
     act.change("DELETE FROM source_files WHERE dataset = ?", dataset)
     for file in files:
-        act.change("INSERT INTO source_files VALUES (?, ?, ?, ?, ?)", dataset, *_fields(file))
+        act.change("INSERT INTO source_files VALUES (?, ?, ?, ?, ?, ?)", dataset, *_fields(file))
 
 
-def _fields(file: SourceFile) -> tuple[str, int, int, str]:
-    return file.path, file.size, file.mtime_ns, file.hash
+def _fields(file: SourceFile) -> tuple[str, int, int, str, int]:
+    return file.path, file.size, file.mtime_ns, file.hash, file.left_out
 
 
 def source_files(act: Act, dataset: str) -> list[SourceFile]:
     """Return the source files that the newest version was made from."""
-    rows = act.query("SELECT path, size, mtime_ns, hash FROM source_files WHERE dataset = ? ORDER BY path", dataset)
+    columns = "path, size, mtime_ns, hash, left_out"
+    rows = act.query(f"SELECT {columns} FROM source_files WHERE dataset = ? ORDER BY path", dataset)
     return [SourceFile(*row) for row in rows]
 
 
@@ -69,6 +70,12 @@ def dataset_version(act: Act, dataset: str, version: int | None = None) -> Datas
     """Return one version, or the newest."""
     filters = {"dataset": dataset, "version": version}
     found = bodies(act, "dataset_versions", DatasetVersion, filters, "version DESC", 1)
+    return found[0] if found else None
+
+
+def good_dataset_version(act: Act, dataset: str) -> DatasetVersion | None:
+    """Return the newest version that keeps its contract."""
+    found = bodies(act, "dataset_versions", DatasetVersion, {"dataset": dataset, "state": "ok"}, "version DESC", 1)
     return found[0] if found else None
 
 

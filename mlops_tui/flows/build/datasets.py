@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tui.adapters.catalogue import build
-from mlops_tui.errors import External, InvalidInput, Refused, unknown
+from mlops_tui.errors import InvalidInput, Refused, unknown
 from mlops_tui.flows import lookup
+from mlops_tui.flows.build import parts
+from mlops_tui.flows.build.survey import Known, Survey, keep_times, known, survey
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import (
     DatasetVersion,
@@ -27,29 +27,8 @@ from mlops_tui.records import (
 )
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from mlops_tui.config import Data
     from mlops_tui.records import Column
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What a source holds against what the newest version was made from; `touched` files changed in time only."""
-
-    new: tuple[Path, ...] = ()
-    changed: tuple[Path, ...] = ()
-    gone: tuple[str, ...] = ()
-    same: tuple[SourceFile, ...] = ()
-    touched: tuple[SourceFile, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        """What there is to do, in words: "2 new files, 1 changed"."""
-        counts = ((len(self.new), "new"), (len(self.changed), "changed"), (len(self.gone), "gone"))
-        told = [f"{count} {word} file{'s' if count > 1 else ''}" for count, word in counts if count]
-        unchanged = len(self.same) + len(self.touched)
-        return ", ".join(told) or f"nothing new: {unchanged} file{'s' if unchanged != 1 else ''} unchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +41,12 @@ class Refreshed:
     shared_parts: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Last:
-    """What the catalogue knows of a dataset before a refresh."""
-
-    version: DatasetVersion | None
-    files: dict[str, SourceFile]
-    settings: str | None
-
-
 def settings_of(workspace: Workspace, name: str) -> Data:
     """Return the [data] section that a dataset was last refreshed with; raises NotFound."""
     with workspace.catalogue.read() as act:
-        found, known = build.dataset_settings(act, name), build.dataset_names(act)
+        found, names = build.dataset_settings(act, name), build.dataset_names(act)
     if found is None:
-        raise unknown("dataset", name, known, f"mlops datasets add {name} SOURCE")
+        raise unknown("dataset", name, names, f"mlops datasets add {name} SOURCE")
     from mlops_tui.config import Data
 
     return Data.model_validate_json(found)
@@ -84,48 +54,13 @@ def settings_of(workspace: Workspace, name: str) -> Data:
 
 def add(workspace: Workspace, data: Data) -> Refreshed:
     """Register a dataset and make its first version; one that is there with the same settings is refreshed."""
-    with workspace.catalogue.read() as act:
-        known = build.dataset_settings(act, data.dataset)
-    if known is not None and json.loads(known) != json.loads(data.model_dump_json()):
+    before = known(workspace, data.dataset)
+    if before.settings is not None and not before.same_settings(data):
         raise Refused(
             f"the dataset '{data.dataset}' is there already, with other settings",
             f"mlops datasets refresh {data.dataset}, or take another name",
         )
     return refresh(workspace, data)
-
-
-def survey(workspace: Workspace, data: Data) -> Survey:
-    """Compare a source with what the newest version was made from; unchanged files cost one stat each."""
-    return _survey(workspace, data, _last(workspace, data.dataset))
-
-
-def _last(workspace: Workspace, name: str) -> _Last:
-    with workspace.catalogue.read() as act:
-        files = {file.path: file for file in build.source_files(act, name)}
-        return _Last(build.dataset_version(act, name), files, build.dataset_settings(act, name))
-
-
-def _survey(workspace: Workspace, data: Data, last: _Last) -> Survey:
-    from mlops_tui.adapters import sources
-
-    new, changed, same, touched = [], [], [], []
-    seen = set()
-    for path in sources.discover(data.source, workspace.root):
-        name = workspace.relative(path)
-        seen.add(name)
-        known = last.files.get(name)
-        if known is None:
-            new.append(path)
-        elif sources.stat_of(path) == (known.size, known.mtime_ns):
-            same.append(known)
-        else:
-            now = replace(sources.fingerprint(path), path=name)
-            if now.hash == known.hash:
-                touched.append(now)
-            else:
-                changed.append(path)
-    gone = () if data.incremental else tuple(name for name in last.files if name not in seen)
-    return Survey(tuple(new), tuple(changed), gone, tuple(same), tuple(touched))
 
 
 def refresh(workspace: Workspace, data: Data) -> Refreshed:
@@ -135,136 +70,33 @@ def refresh(workspace: Workspace, data: Data) -> Refreshed:
     be read as a table, before anything is stored; Busy if the same dataset is being refreshed elsewhere.
     """
     with workspace.exclusive(f"dataset-{data.dataset}", f"the dataset '{data.dataset}'"):
-        last = _last(workspace, data.dataset)
-        found = _survey(workspace, data, last)
-        same_settings = last.settings is not None and json.loads(last.settings) == json.loads(data.model_dump_json())
-        idle = not (found.new or found.changed or found.gone)
-        if last.version is not None and idle and same_settings:
+        before = known(workspace, data.dataset)
+        found = survey(workspace, data, before)
+        if before.version is not None and found.idle and before.same_settings(data):
             if found.touched:
-                _keep_stat(workspace, data, last, found)
-            return Refreshed(last.version, False, found.sentence, len(last.version.parts))
-        reason = found.sentence if not idle else "the contract changed"
-        return _make(workspace, data, (last, found), reason)
+                keep_times(workspace, data, before, found)
+            return Refreshed(before.version, False, found.sentence, len(before.version.parts))
+        return _make(workspace, data, before, found)
 
 
-def _keep_stat(workspace: Workspace, data: Data, last: _Last, found: Survey) -> None:
-    """Remember the new times of files whose bytes are the same, so that they need no hashing again."""
-    files = last.files | {file.path: file for file in found.touched}
-    with workspace.catalogue.write(workspace.now()) as act:
-        build.put_source_files(act, data.dataset, list(files.values()))
-        act.record("dataset.touched", data.dataset, files=len(found.touched))
-
-
-def _make(workspace: Workspace, data: Data, known: tuple[_Last, Survey], reason: str) -> Refreshed:
+def _make(workspace: Workspace, data: Data, before: Known, found: Survey) -> Refreshed:
     """Read, check and profile; then write the version in one transaction."""
-    last, found = known
-    parts, told, files = _read_new(workspace, data, last, found)
-    if not parts:
+    reason = "the contract changed" if found.idle else found.sentence
+    reading = parts.read(workspace, data, before, found)
+    if not reading.parts:
         raise InvalidInput(f"the source of dataset '{data.dataset}' holds no rows: {data.source}")
-    findings = (*told, *_judge(workspace, data, parts))
-    old = last.version
-    if old and [p.hash for p in old.parts] == [p.hash for p in parts] and set(findings) == set(old.findings):
+    findings = (*reading.warnings, *_judge(workspace, data, reading.parts))
+    old, files = before.version, list(reading.files.values())
+    if old and list(old.parts) == reading.parts and set(findings) == set(old.findings):
         _store(workspace, data, None, files)
-        return Refreshed(old, False, f"{reason}, but no row and no finding is different", len(parts))
-    version = _version(workspace, data, (parts, findings), old)
+        return Refreshed(old, False, f"{reason}, but no row and no finding is different", len(old.parts))
+    version = _version(workspace, data, (reading.parts, findings), old)
     _store(workspace, data, version, files)
-    shared = len({part.hash for part in parts} & {part.hash for part in old.parts}) if old else 0
+    shared = len({part.hash for part in version.parts} & {part.hash for part in old.parts}) if old else 0
     return Refreshed(version, True, reason, shared)
 
 
-def _read_new(
-    workspace: Workspace, data: Data, last: _Last, found: Survey
-) -> tuple[list[Part], list[Finding], list[SourceFile]]:
-    """Store a part for every new file and for what is new in every changed one; unchanged parts are shared."""
-    from mlops_tui.adapters import sources
-    from mlops_tui.core import dataset
-
-    parts = [part for part in (last.version.parts if last.version else ()) if part.source not in found.gone]
-    told: list[Finding] = []
-    files = {name: file for name, file in last.files.items() if name not in found.gone}
-    files |= {file.path: file for file in found.touched}
-    todo = [*found.changed, *found.new]
-    for number, path in enumerate(todo):
-        name = workspace.relative(path)
-        workspace.report(Progress("data", f"reading {name}", number, len(todo)))
-        seen = replace(sources.fingerprint(path), path=name)
-        schema = _agreed(workspace, parts)
-        frame = sources.read(path, schema)
-        if sources.stat_of(path) != (seen.size, seen.mtime_ns):
-            raise External(f"{name} changed while it was read", "try again when it is complete")
-        parts, frame = _without_known(workspace, parts, name, frame, data.incremental)
-        told += dataset.schema_drift(schema, dataset.schema_of(frame), data.checks, name) if schema else ()
-        fresh = dataset.new_rows(frame, _scan(workspace, parts), data.key, name)
-        told += [finding for finding in fresh.findings if finding.level == "warning"]
-        if fresh.frame.height:
-            parts = [*parts, _store_part(workspace, dataset.conform(fresh.frame, schema, data.checks), name)]
-        files[name] = seen
-    warnings = [finding for finding in told if finding.level == "warning"]
-    return parts, warnings, list(files.values())
-
-
-def _without_known(
-    workspace: Workspace, parts: list[Part], name: str, frame: pl.DataFrame, incremental: bool
-) -> tuple[list[Part], pl.DataFrame]:
-    """Return the parts to keep and the rows to add of a file: what was appended, or the whole of a rewritten one."""
-    own = [part for part in parts if part.source == name]
-    if not own:
-        return parts, frame
-    held = _scan(workspace, own)
-    rows = sum(part.rows for part in own)
-    if incremental and held is not None and rows <= frame.height:
-        head = frame.head(rows)
-        if head.columns == held.collect_schema().names() and head.equals(held.collect()):
-            return parts, frame.slice(rows)
-    return [part for part in parts if part.source != name], frame
-
-
-def _store_part(workspace: Workspace, frame: pl.DataFrame, source: str) -> Part:
-    with workspace.objects.temporary() as file:
-        frame.write_parquet(file, compression="zstd")
-        size = file.stat().st_size
-        return Part(workspace.objects.put_file(file), frame.height, size, source)
-
-
-def _schemas(workspace: Workspace, parts: Iterable[Part]) -> list[tuple[Column, ...]]:
-    import polars as pl
-
-    from mlops_tui.core import dataset
-
-    return [dataset.schema_of(pl.scan_parquet(workspace.objects.path(part.hash))) for part in parts]
-
-
-def _schema(workspace: Workspace, parts: Sequence[Part]) -> tuple[Column, ...]:
-    """Return the schema that holds all parts; types in conflict (a broken version) as text."""
-    from mlops_tui.core import dataset
-
-    return dataset.merge(_schemas(workspace, parts), lenient=True)
-
-
-def _agreed(workspace: Workspace, parts: Sequence[Part]) -> tuple[Column, ...]:
-    """Return the schema of the parts that go together: by the types of a broken one, a good file would break too."""
-    from mlops_tui.core import dataset
-
-    agreed: tuple[Column, ...] = ()
-    for schema in _schemas(workspace, parts):
-        with suppress(InvalidInput):
-            agreed = dataset.merge((agreed, schema))
-    return agreed
-
-
-def _scan(workspace: Workspace, parts: Sequence[Part]) -> pl.LazyFrame | None:
-    """Return the rows of parts as one lazy frame, or None if there are none."""
-    import polars as pl
-
-    from mlops_tui.core import dataset
-
-    if not parts:
-        return None
-    frames = [pl.scan_parquet(workspace.objects.checked_path(part.hash)) for part in parts]
-    return dataset.unify(frames, _schema(workspace, parts), lenient=True)
-
-
-def _judge(workspace: Workspace, data: Data, parts: Sequence[Part], before: int | None = None) -> list[Finding]:
+def _judge(workspace: Workspace, data: Data, held: Sequence[Part], before: int | None = None) -> list[Finding]:
     """Return the contract's findings on all parts together: drift that it refuses, then its checks.
 
     A part that drifts is told and does not count for those after it: what is good is not measured by it.
@@ -273,23 +105,24 @@ def _judge(workspace: Workspace, data: Data, parts: Sequence[Part], before: int 
     from mlops_tui.core import contract, dataset
 
     findings: list[Finding] = []
-    schemas = _schemas(workspace, parts)
-    known = _baseline(workspace, data, parts, before) or schemas[0]
-    for part, schema in zip(parts, schemas, strict=True):
-        drift = dataset.schema_drift(known, schema, data.checks, part.source)
+    schemas = parts.schemas(workspace, held)
+    good = _baseline(workspace, data, held, before) or schemas[0]
+    for part, schema in zip(held, schemas, strict=True):
+        drift = dataset.schema_drift(good, schema, data.checks, part.source)
         errors = [finding for finding in drift if finding.level == "error"]
-        known = known if errors else dataset.merge((known, schema))
+        good = good if errors else dataset.merge((good, schema))
         findings += errors
-    frame = _scan(workspace, parts)
+    frame = parts.scan(workspace, held)
     assert frame is not None
     workspace.report(Progress("data", "checking the contract"))
-    findings += contract.check(frame, known, data.checks)
+    seen = dataset.schema_of(frame)
+    findings += contract.check(frame, seen, data.checks)
     if data.key and data.key != data.checks.unique:
-        findings += contract.check(frame, known, Checks(unique=data.key))  # a key must identify, whatever the contract
+        findings += contract.check(frame, seen, Checks(unique=data.key))  # a key must identify, whatever the contract
     return findings
 
 
-def _baseline(workspace: Workspace, data: Data, parts: Sequence[Part], before: int | None = None) -> tuple[Column, ...]:
+def _baseline(workspace: Workspace, data: Data, held: Sequence[Part], before: int | None = None) -> tuple[Column, ...]:
     """Return the schema of the newest good version if no part of it is left: a file written anew may drift as well.
 
     With `before`, the newest good version that is older than that.
@@ -298,7 +131,7 @@ def _baseline(workspace: Workspace, data: Data, parts: Sequence[Part], before: i
         versions = build.dataset_versions(act, data.dataset)
     older = (one for one in versions if before is None or one.version < before)
     good = next((one for one in older if one.state == "ok"), None)
-    if good is None or {part.hash for part in good.parts} & {part.hash for part in parts}:
+    if good is None or {part.hash for part in good.parts} & {part.hash for part in held}:
         return ()
     return good.schema
 
@@ -310,21 +143,21 @@ def _version(
 
     from mlops_tui.core import dataset, profile
 
-    parts, findings = content
-    schema = dataset.merge((_baseline(workspace, data, parts), _schema(workspace, parts)), lenient=True)
-    paths = [workspace.objects.checked_path(part.hash) for part in parts]
+    held, findings = content
+    schema = dataset.merge((_baseline(workspace, data, held), parts.schema(workspace, held)), lenient=True)
+    paths = [workspace.objects.checked_path(part.hash) for part in held]
     frame = dataset.unify([pl.scan_parquet(path) for path in paths], schema, lenient=True)
     workspace.report(Progress("data", "profiling"))
-    held = workspace.objects.put(to_json(profile.profile(frame)))
+    profiled = workspace.objects.put(to_json(profile.profile(frame)))
     broken = any(finding.level == "error" for finding in findings)
     return DatasetVersion(
         dataset=data.dataset,
         version=old.version + 1 if old else 1,
-        hash=hash_of((schema, [part.hash for part in parts])),
-        rows=sum(part.rows for part in parts),
+        hash=hash_of((schema, [part.hash for part in held])),
+        rows=sum(part.rows for part in held),
         schema=schema,
-        parts=tuple(parts),
-        profile=held,
+        parts=tuple(held),
+        profile=profiled,
         findings=tuple(findings),
         state="broken" if broken else "ok",
         source=data.source,

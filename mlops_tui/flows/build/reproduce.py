@@ -102,7 +102,8 @@ def _train(workspace: Workspace, settings: PipelineFile, dataset: DatasetVersion
         frame = core.unify([pl.scan_parquet(path) for path in paths], dataset.schema).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise External(f"the data of {dataset.dataset}:{dataset.version} cannot be read: {error}") from None
-    return training.train(frame, settings, threads=threads, report=workspace.report, cpu=time.process_time)
+    clocks: dict[str, Any] = {"cpu": time.process_time, "clock": time.monotonic}
+    return training.train(frame, settings, threads=threads, report=workspace.report, **clocks)
 
 
 def _results(workspace: Workspace, run: Run, version: ModelVersion, trained: Trained) -> list[Differing]:
@@ -118,11 +119,15 @@ def _results(workspace: Workspace, run: Run, version: ModelVersion, trained: Tra
         found.append(_first_tree(workspace, version, trained.booster))
     metrics = {metric.name: metric.value for metric in trained.details.metrics["test"]}
     found += [
-        Differing(f"test {name}", f"{value:.6f}", f"{metrics[name]:.6f}")
-        for name, value in run.metrics.items()
-        if metrics.get(name) != value
+        Differing(f"test {name}", _told(run.metrics.get(name)), _told(metrics.get(name)))
+        for name in {**run.metrics, **metrics}
+        if metrics.get(name) != run.metrics.get(name)
     ]
     return found
+
+
+def _told(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.6f}"
 
 
 def _first_tree(workspace: Workspace, version: ModelVersion, text: str) -> Differing:

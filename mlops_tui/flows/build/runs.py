@@ -51,7 +51,8 @@ def broken(dataset: DatasetVersion) -> Refused:
     errors = [finding.message for finding in dataset.findings if finding.level == "error"]
     more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
     ref = f"{dataset.dataset}:{dataset.version}"
-    return Refused(f"{ref} breaks its contract: {'; '.join(errors[:3])}{more}", f"mlops datasets show {ref}")
+    hint = f"mend or remove the file, or change [data.checks], then run again; mlops datasets show {ref} tells all"
+    return Refused(f"{ref} breaks its contract: {'; '.join(errors[:3])}{more}", hint)
 
 
 def _new(workspace: Workspace, settings: PipelineFile, dataset: DatasetVersion, reason: str) -> Run:
@@ -127,7 +128,8 @@ def _plain(event: Progress) -> dict[str, Any]:
 def _fit(workspace: Workspace, settings: PipelineFile, frame: Any, threads: int) -> Trained:
     from mlops_tui.core import training
 
-    return training.train(frame, settings, threads=threads, report=workspace.report, cpu=time.process_time)
+    clocks = {"cpu": time.process_time, "clock": time.monotonic}
+    return training.train(frame, settings, threads=threads, report=workspace.report, **clocks)
 
 
 def _end_badly(workspace: Workspace, run: Run, error: BaseException) -> None:

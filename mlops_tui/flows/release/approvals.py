@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from mlops_tui.adapters.catalogue import Act, build, release
-from mlops_tui.core.approval import Standing, standing
+from mlops_tui.core.approval import Standing, is_outdated, is_settled, standing
 from mlops_tui.errors import InvalidInput, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.names import valid_name
-from mlops_tui.records import AliasChange, Approval, ModelVersion
+from mlops_tui.records import AliasChange, Approval, GateReport, ModelVersion, from_json
 
 Verdict = Literal["approved", "rejected"]
 
@@ -51,7 +51,7 @@ def reject(workspace: Workspace, reference: str, comment: str, by: str | None = 
 def settle(workspace: Workspace, version: ModelVersion) -> Standing:
     """Make a version that passed every gate champion where the pipeline approves by itself; return where it stands."""
     now = standing_of(workspace, version)
-    if version.approval != "auto" or now.state != "approved" or "auto" in now.approvers:
+    if version.approval != "auto" or now.state != "approved" or is_settled(version, now):
         return now
     return _say(workspace, version, "approved", "auto", "every gate passed")[1]
 
@@ -74,18 +74,32 @@ def _say(
         current = build.model_version(act, version.model, version.version)
         if current is None or current.subject() != version.subject():
             raise Refused(f"{version.ref} changed meanwhile", f"look again: mlops models show {version.ref}")
+        if verdict == "approved":
+            _check_report(workspace, act, current)
+        before = standing(current, release.approvals(act, version.model, version.version))
         word = Approval(
             version.model, version.version, verdict, version.subject(), name, workspace.user, comment, act.now
         )
         release.add_approval(act, word)
         act.record(f"model.{verdict}", version.ref, name=name, comment=comment, covers=word.subject)
         now = standing(current, release.approvals(act, version.model, version.version))
-        if now.state == "approved":
+        if is_settled(current, now) and not is_settled(current, before):
             point(act, version.model, "champion", version.version, f"approved by {name}")
         elif champion(act, version.model) == version.version:
             former = former_champion(act, version.model)
             point(act, version.model, "champion", former.version if former else None, f"rejected by {name}")
         return current, now
+
+
+def _check_report(workspace: Workspace, act: Act, version: ModelVersion) -> None:
+    """Raise Refused if the champion changed since a version was compared with it: it may be worse than the new one."""
+    report, now = from_json(workspace.objects.get(version.report or ""), GateReport), champion(act, version.model)
+    if is_outdated(report, now):
+        was = f":{report.champion}" if report.champion else "no champion"
+        raise Refused(
+            f"{version.ref} was judged against {was}, and the champion is :{now} now",
+            f"mlops run {version.model} judges the version of the present data and settings again",
+        )
 
 
 def champion(act: Act, model: str) -> int | None:

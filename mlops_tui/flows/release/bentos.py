@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mlops_tui.adapters import bento as store
-from mlops_tui.adapters import proof
 from mlops_tui.adapters.catalogue import release
 from mlops_tui.errors import NotFound, unknown
 from mlops_tui.flows import lookup
@@ -64,6 +63,8 @@ def service_code() -> str:
 
 
 def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento:
+    from mlops_tui.adapters import proof
+
     workspace.report(Progress("bento", f"building {version.ref}"))
     home = workspace.home / "bentos"
     contents = store.Contents(version.ref, _files(workspace, version), approved)

@@ -12,6 +12,7 @@ from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import (
+    DatasetVersion,
     GateReport,
     Golden,
     ModelVersion,
@@ -47,6 +48,7 @@ def judge(workspace: Workspace, settings: PipelineFile, version: ModelVersion) -
         version=version.version,
         champion=champion.version if champion else None,
         settings_hash=settings.gates_hash(),
+        versus=any(gate.versus for gate in settings.gates),
         approval=settings.approval.mode,
         reviewers=settings.approval.reviewers,
         passed=all(result.passed for result in results),
@@ -86,8 +88,10 @@ def _evidence(
 ) -> Evidence:
     import polars as pl
 
+    from mlops_tui.core import versus
     from mlops_tui.core.gates import Evidence
     from mlops_tui.core.target import answers_for
+    from mlops_tui.core.versus import Rival
 
     frame = lookup.frame(workspace, lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}"))
     rows = pl.read_parquet(workspace.objects.checked_path(version.rows))
@@ -97,13 +101,17 @@ def _evidence(
     test = _rows(frame, rows, "test")
     wanted = {gate.check for gate in settings.gates}
     slices = {gate.slice for gate in settings.gates if gate.slice}
+    answers = answers_for(scorer, test, settings.target)
+    rival = Rival(itself=_is_champion(workspace, version))
+    if champion is not None and any(gate.versus for gate in settings.gates):
+        rival = versus.rival(lookup.scorer(workspace, champion), scorer, answers, test, settings.target)
+        known = _known_rows(workspace, version, champion, rows)
+        rival = replace(rival, version=champion.version, known_rows=known)
     return Evidence(
-        test=answers_for(scorer, test, settings.target),
+        test=answers,
         metrics=details.metrics,
-        champion=_champion_answers(workspace, settings, test, champion),
-        champion_version=champion.version if champion else None,
-        known_rows=_known_rows(workspace, version, champion, rows),
-        slices={name: _slice(test, name) for name in sorted(slices)},
+        rival=rival,
+        slices={name: _slice(test, name) for name in sorted(slices & set(test.columns))},
         latency_p99_ms=_latency(workspace, version, scorer) if "latency_p99_ms" in wanted else None,
         model_bytes=workspace.objects.path(version.booster).stat().st_size,
         single_features=_single_features(scorer, settings, _rows(frame, rows, "train"), test)
@@ -123,43 +131,44 @@ def _rows(frame: pl.LazyFrame, rows: pl.DataFrame, name: str) -> pl.DataFrame:
 def _slice(test: pl.DataFrame, name: str) -> Any:
     import polars as pl
 
-    from mlops_tui.errors import InvalidInput, near_miss
-
-    if name not in test.columns:
-        raise InvalidInput(f"gates: slice = '{name}' is no column of the dataset{near_miss(name, test.columns)}")
     return test[name].cast(pl.String).fill_null("∅").to_numpy()
 
 
-def _champion_answers(
-    workspace: Workspace, settings: PipelineFile, test: pl.DataFrame, champion: ModelVersion | None
-) -> Any:
-    from mlops_tui.core.target import answers_for
-
-    if champion is None or not any(gate.versus for gate in settings.gates):
-        return None
-    return answers_for(lookup.scorer(workspace, champion), test, settings.target)
+def _is_champion(workspace: Workspace, version: ModelVersion) -> bool:
+    with workspace.catalogue.read() as act:
+        return approvals.champion(act, version.model) == version.version
 
 
-def _known_rows(workspace: Workspace, version: ModelVersion, champion: ModelVersion | None, rows: pl.DataFrame) -> int:
-    """How many test rows the champion was trained on: they favour it, which the report says.
+def _known_rows(workspace: Workspace, version: ModelVersion, champion: ModelVersion, rows: pl.DataFrame) -> int | None:
+    """How many test rows the champion learned from, to train, to stop or to calibrate: they favour it.
 
-    A dataset version only ever appends parts or replaces those of a rewritten file, so as long as the champion's
-    parts are a prefix of the version's, a row keeps its number.
+    A row is known by its part, wherever that stands in either dataset version; one that came again in a rewritten file
+    is not. None if the champion's data is not in this workspace.
     """
     import polars as pl
 
-    if champion is None or champion.dataset != version.dataset:
-        return 0
-    old = lookup.dataset_version(workspace, f"{champion.dataset}:{champion.dataset_version}")
+    try:
+        old = lookup.dataset_version(workspace, f"{champion.dataset}:{champion.dataset_version}")
+    except NotFound:
+        return None
+    if old.hash != champion.dataset_hash:  # a model from elsewhere, whose dataset has the name of one of ours
+        return None
     new = lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}")
-    shared = 0
-    for before, after in zip(old.parts, new.parts, strict=False):
-        if before.hash != after.hash:
-            break
-        shared += before.rows
-    trained = pl.read_parquet(workspace.objects.checked_path(champion.rows)).filter(pl.col("set") == "train")
-    test = rows.filter((pl.col("set") == "test") & (pl.col("row") < shared))
-    return test.join(trained, on="row", how="semi").height
+    learned = pl.read_parquet(workspace.objects.checked_path(champion.rows)).filter(pl.col("set") != "test")
+    tested = rows.filter(pl.col("set") == "test")
+    return _places(new, tested).join(_places(old, learned), on=["part", "row"], how="semi").height
+
+
+def _places(dataset: DatasetVersion, rows: pl.DataFrame) -> pl.DataFrame:
+    """The part of each row, by hash, and its number in there."""
+    import polars as pl
+
+    hashes = [part.hash for part in dataset.parts]
+    sizes = pl.Series([part.rows for part in dataset.parts], dtype=pl.Int64)
+    parts = pl.DataFrame({"part": hashes, "from": sizes.cum_sum() - sizes}).set_sorted("from")
+    # of parts without rows the last one that begins there is found, which is the one that has them
+    placed = rows.select(pl.col("row").cast(pl.Int64)).sort("row").join_asof(parts, left_on="row", right_on="from")
+    return placed.select("part", pl.col("row") - pl.col("from"))
 
 
 def _latency(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> float:

@@ -3,11 +3,12 @@ CREATE TABLE migrations (number INTEGER NOT NULL, name VARCHAR NOT NULL);
 
 CREATE TABLE datasets (name VARCHAR PRIMARY KEY, settings VARCHAR NOT NULL);
 CREATE TABLE dataset_versions (
-    dataset VARCHAR NOT NULL, version INTEGER NOT NULL, hash VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL,
-    body VARCHAR NOT NULL, PRIMARY KEY (dataset, version)
+    dataset VARCHAR NOT NULL, version INTEGER NOT NULL, hash VARCHAR NOT NULL, state VARCHAR NOT NULL,
+    created_at TIMESTAMP NOT NULL, body VARCHAR NOT NULL, PRIMARY KEY (dataset, version)
 );
 CREATE TABLE source_files (
-    dataset VARCHAR NOT NULL, path VARCHAR NOT NULL, size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, hash VARCHAR NOT NULL
+    dataset VARCHAR NOT NULL, path VARCHAR NOT NULL, size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, hash VARCHAR NOT NULL,
+    left_out BIGINT NOT NULL
 );
 
 CREATE TABLE pipelines (name VARCHAR PRIMARY KEY, path VARCHAR NOT NULL);
