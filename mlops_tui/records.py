@@ -26,6 +26,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "ranking": ("ndcg@5", "ndcg@10"),
 }
 """The metrics of each task; the first is the one that stands for the model in lists."""
+LOWER_IS_BETTER = frozenset(("log_loss", "brier", "rmse", "mae", "mape", "pinball"))
 
 
 def to_json(record: object) -> bytes:

@@ -34,7 +34,7 @@ def _scan(path: Path, types: dict[str, str]) -> pl.LazyFrame:
         case ".csv":
             layout = textscan.scan_csv(path)
             wanted = {name: dtype for name, dtype in types.items() if name in layout.header and dtype != "String"}
-            rows = pl.scan_csv(path, glob=False, infer_schema=False, truncate_ragged_lines=False)
+            rows = pl.scan_csv(path, glob=False, infer_schema=False, new_columns=list(layout.header))
             rows = rows.head(layout.rows).with_columns(_typed(name, dtype) for name, dtype in wanted.items())
         case ".jsonl" | ".ndjson":
             textscan.check_text(path)

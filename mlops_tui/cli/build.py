@@ -9,7 +9,7 @@ import typer
 
 from mlops_tui.cli import build_texts as texts
 from mlops_tui.cli import output
-from mlops_tui.cli.output import JsonFlag, LimitOption
+from mlops_tui.cli.output import JsonFlag, LimitOption, YesFlag
 
 if TYPE_CHECKING:
     from mlops_tui.flows.build.datasets import Refreshed
@@ -160,12 +160,14 @@ def datasets_check(
 def datasets_export(
     reference: DatasetArgument,
     path: Annotated[Path, typer.Argument(help="The file to write: .parquet, .csv, .jsonl or .arrow.")],
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a version's rows to a file."""
     from mlops_tui.flows import lookup
     from mlops_tui.flows.build import datasets as flow
 
+    output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
         version = lookup.dataset_version(workspace, reference)
         count = flow.export(workspace, version, path)
@@ -232,7 +234,7 @@ def pipelines_check(pipeline: PipelineArgument, as_json: JsonFlag = False) -> No
 @runs.command("list")
 def runs_list(
     pipeline: Annotated[str | None, typer.Argument(help="Only this pipeline's runs.")] = None,
-    sort: Annotated[str | None, typer.Option(help="A metric: best first; '-METRIC' for smallest first.")] = None,
+    sort: Annotated[str | None, typer.Option(help="A metric: best first; '-METRIC' for worst first.")] = None,
     limit: LimitOption = 50,
     as_json: JsonFlag = False,
 ) -> None:

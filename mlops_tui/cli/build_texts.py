@@ -43,7 +43,7 @@ def refreshed_text(done: Refreshed) -> str:
 def findings_text(findings: Sequence[Finding]) -> str:
     """Findings, one a line."""
     return "\n".join(
-        f"{mark(finding.level == 'warning')} {finding.level:<7} {finding.check:<14} {finding.message}"
+        f"{'!' if finding.level == 'warning' else mark(False)} {finding.level:<7} {finding.check:<14} {finding.message}"
         + (f" (allowed: {finding.allowed})" if finding.allowed else "")
         for finding in findings
     )

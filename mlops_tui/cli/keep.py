@@ -50,10 +50,15 @@ def audit_verify(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def backup(path: Annotated[Path, typer.Argument(help="The .tar file to write.")], as_json: JsonFlag = False) -> None:
+def backup(
+    path: Annotated[Path, typer.Argument(help="The .tar file to write.")],
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
     """Copy the catalogue and the objects to one file."""
     from mlops_tui.flows import keep
 
+    output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
         size = keep.backup(workspace, path)
     output.emit({"path": str(path), "bytes": size}, as_json, f"{output.bytes_text(size)} → {path}")

@@ -128,6 +128,12 @@ def confirm(question: str, yes: bool) -> None:
         raise Refused("nothing was done")
 
 
+def confirm_overwrite(path: Path, yes: bool) -> None:
+    """Ask before a file that is there is replaced."""
+    if path.is_file():
+        confirm(f"Replace {path}?", yes)
+
+
 def paint(text: str, code: str, stream: object = None) -> str:
     """Return a text in a colour if the stream is a terminal that wants colour."""
     target = stream or sys.stdout

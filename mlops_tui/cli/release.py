@@ -9,7 +9,7 @@ import typer
 
 from mlops_tui.cli import output
 from mlops_tui.cli import release_texts as texts
-from mlops_tui.cli.output import JsonFlag, LimitOption
+from mlops_tui.cli.output import JsonFlag, LimitOption, YesFlag
 
 if TYPE_CHECKING:
     from mlops_tui.core.approval import Standing
@@ -23,7 +23,9 @@ app.add_typer(models, name="models")
 app.add_typer(bentos, name="bentos")
 app.add_typer(deployments, name="deployments")
 
-ModelArgument = Annotated[str, typer.Argument(help="NAME (live, else newest), NAME:VERSION or NAME@ALIAS.")]
+ModelArgument = Annotated[
+    str, typer.Argument(help="NAME (live, else champion, else newest), NAME:VERSION or NAME@ALIAS.")
+]
 DeploymentArgument = Annotated[str, typer.Argument(help="The deployment's name.")]
 CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why.")]
 ByOption = Annotated[str | None, typer.Option("--by", help="Sign with this name instead of the Unix user's.")]
@@ -108,18 +110,26 @@ def models_reject(
 ) -> None:
     """Reject a model version; if it is the champion, the one before it is champion again."""
     from mlops_tui.flows.release import approvals as flow
+    from mlops_tui.flows.release.deployments import list_deployments
 
     with output.workspace(as_json=as_json) as workspace:
         version, standing = flow.reject(workspace, model, comment, by)
-    _said(version, standing, as_json)
+        serving = next((one.name for one in list_deployments(workspace) if _serves(one, version)), None)
+    _said(version, standing, as_json, serving)
 
 
-def _said(version: ModelVersion, standing: Standing, as_json: bool) -> None:
+def _serves(item: Deployment, version: ModelVersion) -> bool:
+    return (item.model, item.version, item.wanted) == (version.model, version.version, "running")
+
+
+def _said(version: ModelVersion, standing: Standing, as_json: bool, serving: str | None = None) -> None:
     value = {"model": version.model, "version": version.version, "state": standing.state,
              "approvers": standing.approvers, "missing": standing.missing, "reason": standing.sentence}  # fmt: skip
     text = f"{version.ref} is {standing.state}: {standing.sentence}"
     if standing.state == "approved":
         text += f"\nnext: mlops run {version.model}"
+    if serving:
+        text += f"\nit still answers as '{serving}'; next: mlops deployments rollback {serving}, or stop {serving}"
     output.emit(value, as_json, text)
 
 
@@ -168,11 +178,13 @@ def models_explain(
 def models_export(
     model: ModelArgument,
     path: Annotated[Path, typer.Argument(help="The file to write, a .zip of text, JSON and parquet.")],
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a model version to a file that another workspace can import."""
     from mlops_tui.flows.release import exchange as flow
 
+    output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
         version = flow.export(workspace, model, path)
     output.emit(
@@ -198,11 +210,13 @@ def models_predict(
     model: ModelArgument,
     source: Annotated[Path, typer.Argument(help="Rows: .parquet, .csv, .jsonl or .arrow.")],
     target: Annotated[Path, typer.Argument(help="The file to write: rows and predictions.")],
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Score a file to a file, in bounded memory."""
     from mlops_tui.flows.release import predict as flow
 
+    output.confirm_overwrite(target, yes)
     with output.workspace(as_json=as_json) as workspace:
         version, count = flow.predict(workspace, model, source, target)
     value = {"model": version.model, "version": version.version, "rows": count, "path": str(target)}
@@ -239,11 +253,13 @@ def bentos_list(
 def bentos_export(
     name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
     path: Annotated[Path, typer.Argument(help="The .bento file to write, or a folder.")],
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a Bento to a file that `bentoml import` reads."""
     from mlops_tui.flows.release import bentos as flow
 
+    output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
         bento, written = flow.export(workspace, name, path)
     output.emit({"tag": bento.tag, "path": str(written)}, as_json, f"{bento.tag} → {written}")

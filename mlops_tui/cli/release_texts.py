@@ -61,7 +61,12 @@ def model_difference_text(found: Difference) -> str:
     rows = [(key, *row, _delta(*row)) for key, row in found.metrics.items()]
     metrics = table(("test metric", found.old, found.new, "difference"), rows, "no metrics")
     gains = table(("share of gain", found.old, found.new), [(k, *row) for k, row in found.importance.items()], "")
-    return f"{settings}\n\n{metrics}\n\n{gains}"
+    warning = (
+        ""
+        if found.same_test_rows
+        else "\nthe test rows differ: only a gate versus the champion compares on the same rows"
+    )
+    return f"{settings}\n\n{metrics}{warning}\n\n{gains}"
 
 
 def _delta(old: float | None, new: float | None) -> str | None:

@@ -19,6 +19,7 @@ class Standing:
     approvers: tuple[str, ...]
     missing: int
     sentence: str
+    rejecters: tuple[str, ...] = ()
 
 
 def is_settled(version: ModelVersion, now: Standing) -> bool:
@@ -40,12 +41,12 @@ def standing(version: ModelVersion, approvals: Sequence[Approval]) -> Standing:
     subject = version.subject()
     last = {approval.name: approval for approval in approvals if approval.subject == subject}
     names = tuple(sorted(name for name, word in last.items() if word.verdict == "approved"))
-    rejected = sorted(name for name, word in last.items() if word.verdict == "rejected")
-    independent = [name for name in names if name != version.author]
+    rejected = tuple(sorted(name for name, word in last.items() if word.verdict == "rejected"))
+    independent = [name for name in names if name.casefold() != version.author.casefold()]
     if version.gates_passed is None:
         return Standing("new", names, version.reviewers, "no gate has judged it yet")
     if rejected:
-        return Standing("rejected", names, version.reviewers, f"rejected by {', '.join(rejected)}")
+        return Standing("rejected", names, version.reviewers, f"rejected by {', '.join(rejected)}", rejected)
     if not version.gates_passed:
         return Standing("failed", names, version.reviewers, "a gate failed")
     if version.approval == "auto":

@@ -14,7 +14,20 @@ from mlops_tui.errors import InvalidInput, near_miss
 
 PROBED = 32  # rows from the beginning, from the end, and as many again evenly spaced over all
 SEVERAL_ROWS = frozenset(
-    ("Agg", "Correlation", "Explode", "Filter", "Len", "Over", "Quantile", "Range", "Rank", "Rolling", "Shift", "SubPlan")
+    (
+        "Agg",
+        "Correlation",
+        "Explode",
+        "Filter",
+        "Len",
+        "Over",
+        "Quantile",
+        "Range",
+        "Rank",
+        "Rolling",
+        "Shift",
+        "SubPlan",
+    )
 )
 """The nodes of an expression, as polars writes them, that look at more than one row."""
 QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
@@ -89,7 +102,7 @@ def _check_columns(where: str, text: str, known: Collection[str], derived: Colle
 
 
 def _check_nodes(where: str, text: str) -> None:
-    """Refuse what looks at other rows even where these rows do not show it, and the clock: polars reads it only once."""
+    """Refuse what looks at other rows even where these rows do not show it, and the clock, which polars reads once."""
     clock = CLOCK.search(QUOTED.sub(" ", text))
     if clock is not None:
         hint = "derive from a time that the rows have: a model has to give the same answer tomorrow"
@@ -103,7 +116,10 @@ def _nodes(tree: Any) -> set[str]:
     if isinstance(tree, list):
         return {name for each in tree for name in _nodes(each)}
     if isinstance(tree, dict):
-        return {*tree, *(name for key, each in tree.items() if key not in ("Column", "Literal") for name in _nodes(each))}
+        return {
+            *tree,
+            *(name for key, each in tree.items() if key not in ("Column", "Literal") for name in _nodes(each)),
+        }
     return {tree} if isinstance(tree, str) else set()
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mlops_tui.core import metrics
@@ -104,7 +103,9 @@ def _versus(gate: Gate, evidence: Evidence, seed: int) -> GateResult:
 
 def _told(rival: Rival) -> str:
     """What to know about the champion's answers."""
-    known = f"; the champion learned from {rival.known_rows:,} of these rows, which favours it" if rival.known_rows else ""
+    known = (
+        f"; the champion learned from {rival.known_rows:,} of these rows, which favours it" if rival.known_rows else ""
+    )
     if rival.known_rows is None:
         known = "; whether the champion learned from these rows is not known, as its data is not here"
     return known + (f"; {rival.remark}" if rival.remark else "")

@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from mlops_tui.core import intervals, measures
 from mlops_tui.core.intervals import Floats, Statistic
 from mlops_tui.errors import InvalidInput, near_miss
-from mlops_tui.records import METRICS, Metric, Task
+from mlops_tui.records import LOWER_IS_BETTER, METRICS, Metric, Task
 
-LOWER_IS_BETTER = frozenset(("log_loss", "brier", "rmse", "mae", "mape", "pinball"))
 SHARES = frozenset(("accuracy", "coverage"))
 RESAMPLED = frozenset(("average_precision", "f1", "r2"))
 

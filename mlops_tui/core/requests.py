@@ -52,9 +52,7 @@ class BadRows(InvalidInput):
 def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value:
         raise ValueError
-    if int(value) not in INT64:  # of an int, as looking for a float would walk the range
-        raise ValueError
-    return int(value)
+    return INT64[INT64.index(int(value))]  # ValueError beyond
 
 
 def _number(value: object) -> float:
@@ -72,8 +70,7 @@ def _truth(value: object) -> bool:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError
-    if not value.isascii():
-        value.encode()  # half a surrogate pair is no text
+    value.encode()  # half a surrogate pair is no text
     return value
 
 
@@ -178,9 +175,8 @@ def _unknown(number: int, row: dict[str, Any], signature: Signature) -> list[Pro
     if row.keys() <= known:
         return []
     names = [_printable(name) for name in row if name not in known]
-    return [
-        Problem(number, name, "a column of the model", "an unknown column" + near_miss(name, known)) for name in names
-    ]
+    expected, found = "a column of the model", "an unknown column"
+    return [Problem(number, name, expected, found + near_miss(name, known)) for name in names]
 
 
 def _printable(name: object) -> str:
@@ -216,11 +212,7 @@ def _cast(column: pl.Series, kind: pl.DataType) -> pl.Series:
     if found == kind:
         return column
     made = None
-    if (
-        found == pl.Null
-        or (found == pl.Int64 and kind == pl.Float64)
-        or (found == pl.Date and kind == pl.Datetime("us"))
-    ):
+    if found == pl.Null or (found, kind) in ((pl.Int64, pl.Float64), (pl.Date, pl.Datetime("us"))):
         made = column.cast(kind)
     elif found == pl.Float64 and kind == pl.Int64:
         made = column.cast(kind, strict=False)
@@ -237,17 +229,16 @@ def to_json_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
     Null stands for what no client can send: a number that is not finite, a time before the year 1 or after 9999.
     """
-    sendable = [_sendable(column) for column in canonical(frame).get_columns()]
-    return [{name: _plain(value) for name, value in row.items()} for row in pl.DataFrame(sendable).to_dicts()]
+    sendable = pl.DataFrame([_sendable(column) for column in canonical(frame)])
+    return [{name: _plain(value) for name, value in row.items()} for row in sendable.to_dicts()]
 
 
 def _sendable(column: pl.Series) -> pl.Series:
     if not isinstance(column.dtype, pl.Date | pl.Datetime):
         return column
-    years = column.dt.year().is_between(1, 9999)
-    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone:
-        years &= column.dt.convert_time_zone("UTC").dt.year().is_between(1, 9999)
-    return column.to_frame().select(pl.when(years).then(pl.col(column.name)).alias(column.name)).to_series()
+    utc = column.dt.convert_time_zone("UTC") if getattr(column.dtype, "time_zone", None) else column
+    within = column.dt.year().is_between(1, 9999) & utc.dt.year().is_between(1, 9999)
+    return column.zip_with(within, column.clear(len(column)))
 
 
 def _plain(value: Any) -> Any:

@@ -63,7 +63,9 @@ def _differs(old: Signature, new: Signature) -> str:
     if old.task == "quantile" and old.quantile != new.quantile:
         return f"predicts the quantile {old.quantile:g}, this model {new.quantile:g}"
     if old.task == "binary" and label_values(old) != label_values(new):
-        return f"tells '{old.classes[1]}' from '{old.classes[0]}', this model '{new.classes[1]}' from '{new.classes[0]}'"
+        return (
+            f"tells '{old.classes[1]}' from '{old.classes[0]}', this model '{new.classes[1]}' from '{new.classes[0]}'"
+        )
     return ""
 
 

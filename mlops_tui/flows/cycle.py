@@ -17,6 +17,7 @@ from mlops_tui.errors import InvalidInput, MlopsError, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.build import datasets, runs
 from mlops_tui.flows.build.survey import DECIDING, keep_times, known
+from mlops_tui.flows.pipelines import column_mistakes
 from mlops_tui.flows.planning import Plan, State, Step, StepName, address, decide, observe, plan_of
 from mlops_tui.flows.release import approvals, bentos, deployments, gates
 from mlops_tui.flows.workspace import Workspace
@@ -110,6 +111,9 @@ def _do_data(workspace: Workspace, state: State, reason: str) -> str:
 
 def _do_train(workspace: Workspace, state: State, reason: str) -> str:
     assert state.dataset is not None
+    wrong = column_mistakes(state.settings, [column.name for column in state.dataset.schema])
+    if wrong:
+        raise InvalidInput(f"the pipeline '{state.settings.name}': " + "\n  ".join(wrong), "mlops datasets show")
     version = runs.train(workspace, state.settings, state.dataset, reason)
     metric = headline(version)
     figure = f", test {metric[0]} {metric[1]:.4f}" if metric else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tui.adapters.catalogue import Act, audit, build
-from mlops_tui.errors import External, InvalidInput, MlopsError, NotFound
+from mlops_tui.errors import External, InvalidInput, MlopsError, NotFound, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Event
@@ -133,6 +133,12 @@ def restore(workspace: Workspace, source: Path) -> int:
 
     if not source.exists():
         raise NotFound(f"no file {source}")
+    running = _running(workspace)
+    if running:
+        raise Refused(
+            f"'{', '.join(running)}' still runs, and the catalogue of the backup does not know its process",
+            f"mlops deployments stop {running[0]}",
+        )
     count = 0
     try:
         with tarfile.open(source) as archive, tempfile.TemporaryDirectory(dir=workspace.home / "backups") as scratch:
@@ -150,6 +156,16 @@ def restore(workspace: Workspace, source: Path) -> int:
     except tarfile.TarError:
         raise InvalidInput(f"{source} is no backup of a workspace: it is not a tar file") from None
     return count
+
+
+def _running(workspace: Workspace) -> list[str]:
+    """The deployments that run, as far as the catalogue can be read: a damaged one is what a restore is for."""
+    from mlops_tui.flows.release import deployments
+
+    try:
+        return [one.name for one in deployments.list_deployments(workspace) if deployments.state(one) == "running"]
+    except MlopsError:
+        return []
 
 
 def _is_ours(member: tarfile.TarInfo) -> bool:

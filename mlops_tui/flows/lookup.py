@@ -55,7 +55,7 @@ def dataset_version(workspace: Workspace, reference: str) -> DatasetVersion:
 
 
 def model_version(workspace: Workspace, reference: str, *, newest: bool = False) -> ModelVersion:
-    """Return the model version that a reference names; a bare name is the live one, else the newest.
+    """Return the model version that a reference names; a bare name is the live one, else the champion, else the newest.
 
     `newest` makes a bare name the newest version: for acts on what has not gone live yet.
     """
@@ -67,7 +67,7 @@ def model_version(workspace: Workspace, reference: str, *, newest: bool = False)
                 raise unknown("alias", f"{name}@{alias}", [f"{name}@{a}" for _, a in known])
             number = known[name, alias]
         elif number is None and not newest:
-            number = known.get((name, "live"))
+            number = known.get((name, "live"), known.get((name, "champion")))
         found = build.model_version(act, name, number)
         if found is None:
             _no_version(act, "model", name, number, build.model_names(act))

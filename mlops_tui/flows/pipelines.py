@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_tui.config import Data, load_pipeline
-from mlops_tui.errors import InvalidInput, MlopsError, Refused, near_miss
+from mlops_tui.config import Data, PipelineFile, load_pipeline
+from mlops_tui.errors import InvalidInput, MlopsError, NotFound, Refused, near_miss
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.names import valid_name
@@ -45,7 +45,8 @@ rounds = 500
 early_stopping = 50
 seed = 7
 
-[[gates]]                         # against the champion, on the same rows: not worse by more than the margin
+[[gates]]                         # against the champion, on the same rows: not worse by more than the margin,
+                                  # which is in the metric's own unit
 metric = "{metric}"
 versus = "champion"
 margin = {margin}
@@ -144,7 +145,7 @@ def _roles(frame: pl.DataFrame, target: str) -> tuple[str | None, str | None, li
 def _margin(column: pl.Series) -> float:
     """One percent of the target's spread."""
     spread = column.drop_nulls().std()
-    return round(0.01 * float(spread), 6) if isinstance(spread, int | float) else 0.0
+    return float(f"{0.01 * spread:.2g}") if isinstance(spread, int | float) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,25 +181,38 @@ def show(workspace: Workspace, name: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def check(workspace: Workspace, name: str) -> tuple[str, list[str]]:
-    """Check a pipeline file and, where there is a dataset version, that its columns are there.
+    """Check a pipeline file, and that the dataset, or else the source's first file, has its columns.
 
     Returns the name and notes; raises InvalidInput with every mistake.
     """
     settings, path = lookup.pipeline(workspace, name)
     unread = [section for section in ("monitor", "rules", "policy") if getattr(settings, section)]
     notes = [f"[{section}] is kept, but nothing acts on it in this version" for section in unread]
+    wrong = column_mistakes(settings, _columns(workspace, settings))
+    if wrong:
+        raise InvalidInput(f"{workspace.relative(path.resolve())}: " + "\n  ".join(wrong), "mlops datasets show")
+    return settings.name, notes
+
+
+def _columns(workspace: Workspace, settings: PipelineFile) -> list[str]:
+    """The dataset's columns, or those of the source's first file where there is no version yet."""
     try:
         version = lookup.dataset_version(workspace, settings.data.dataset)
-    except MlopsError:
-        return settings.name, [*notes, f"the dataset '{settings.data.dataset}' has no version yet: columns not checked"]
-    known = [column.name for column in version.schema]
+    except NotFound:
+        from mlops_tui.adapters import sources
+
+        return sources.read(sources.discover(settings.data.source, workspace.root)[0]).columns
+    return [column.name for column in version.schema]
+
+
+def column_mistakes(settings: PipelineFile, known: Sequence[str]) -> list[str]:
+    """Return what a pipeline names and the dataset does not have, each with its key and the nearest column."""
     derived = settings.features.derive
     named: dict[str, Sequence[str | None]] = {
         "data.time": [settings.data.time], "data.key": settings.data.key, "target.column": [settings.target.column],
         "target.query": [settings.target.query], "target.weight": [settings.target.weight],
         "features.include": settings.features.include or [], "features.exclude": settings.features.exclude,
-        "split.column": [settings.split.column],
-        "gates.slice": [gate.slice for gate in settings.gates],
+        "split.column": [settings.split.column], "gates.slice": [gate.slice for gate in settings.gates],
     }  # fmt: skip
     wrong = [
         f"{key}: no column '{column}'{near_miss(column, known)}"
@@ -206,15 +220,10 @@ def check(workspace: Workspace, name: str) -> tuple[str, list[str]]:
         for column in columns
         if column is not None and column not in known
     ]
-    wrong += [
+    either = (("monotone", list(settings.features.monotone)), ("categorical", settings.features.categorical))
+    return wrong + [
         f"features.{key}: no column '{column}'{near_miss(column, [*known, *derived])}"
-        for key, columns in (
-            ("monotone", list(settings.features.monotone)),
-            ("categorical", settings.features.categorical),
-        )
+        for key, columns in either
         for column in columns
         if column not in known and column not in derived
     ]
-    if wrong:
-        raise InvalidInput(f"{workspace.relative(path.resolve())}: " + "\n  ".join(wrong), "mlops datasets show")
-    return settings.name, notes

@@ -72,6 +72,7 @@ class State:
     bento: Bento | None
     deployment: Deployment | None
     deployment_state: deployments.State | None
+    served: Standing | None  # of the version that is served as approved
 
 
 def observe(workspace: Workspace, settings: PipelineFile) -> State:
@@ -91,6 +92,9 @@ def observe(workspace: Workspace, settings: PipelineFile) -> State:
         champion = rows.model_version(act, settings.name, number) if number else None
         deployment = release_rows.deployment(act, settings.deployment)
         bento = release_rows.bentos(act, key=bentos.bento_key(champion, True)) if champion else []
+        served = rows.model_version(act, deployment.model, deployment.version) if deployment else None
+        tags = {one.tag for one in release_rows.bentos(act) if one.approved} if deployment else set()
+        as_approved = deployment is not None and deployment.bento in tags
     now = _standing(model, said) if model else None
     return State(
         settings, found, before.same_settings(data), dataset, key, model,
@@ -100,6 +104,7 @@ def observe(workspace: Workspace, settings: PipelineFile) -> State:
         champion, _standing(champion, said) if champion else None,
         bento[0] if bento and bentos.is_there(workspace, bento[0]) else None,
         deployment, deployments.state(deployment) if deployment else None,
+        _standing(served, said) if served and as_approved else None,
     )  # fmt: skip
 
 
@@ -219,6 +224,10 @@ def _bento(state: State) -> Step:
 
 def _deploy(state: State) -> Step:
     bento, serving = _bento(state), state.deployment
+    fallen = state.deployment_state == "running" and state.served is not None and state.served.state != "approved"
+    if serving and state.served and fallen and state.bento is None and bento.action != "run":
+        ref, why = f"{serving.model}:{serving.version}", state.served.sentence
+        return Step("deploy", "blocked", f"'{serving.name}' serves {ref}, no longer approved: {why}")
     if state.settings.serve is None or bento.action == "blocked" or (bento.action == "skip" and state.bento is None):
         return Step("deploy", "skip", bento.reason)
     if serving is not None and serving.wanted == "stopped":

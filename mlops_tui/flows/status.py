@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlops_tui.config import load_pipeline
 from mlops_tui.core.compare import headline
-from mlops_tui.errors import MlopsError
+from mlops_tui.errors import InvalidInput, NotFound, Refused
 from mlops_tui.flows import lookup, planning
 from mlops_tui.flows.workspace import Workspace
 
@@ -45,7 +45,7 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
     where = workspace.relative(path)
     try:
         state = planning.observe(workspace, load_pipeline(path))
-    except MlopsError as error:
+    except (InvalidInput, NotFound, Refused) as error:  # the pipeline's own; what fails for all is told once
         return PipelineStatus(name, where, error=error.message, next=error.hint)
     plan = planning.plan_of(state)
     model = state.newest

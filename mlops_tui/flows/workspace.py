@@ -7,8 +7,8 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from mlops_tui import __version__
 from mlops_tui.adapters.catalogue import Catalogue, lock
 from mlops_tui.adapters.objects import Objects
-from mlops_tui.errors import External, InvalidInput, NotFound
+from mlops_tui.errors import Busy, External, InvalidInput, NotFound
 from mlops_tui.names import LOCK_TIMEOUT, parse_duration
 from mlops_tui.records import Code, Progress
 
@@ -82,10 +82,17 @@ class Workspace:
         """How many threads a training uses."""
         return self.settings.training.threads or len(os.sched_getaffinity(0))
 
-    def exclusive(self, name: str, what: str, timeout: float | None = None) -> AbstractContextManager[None]:
-        """Hold a named lock for a long act; raises Busy, naming the holder, after the team's lock_timeout."""
-        wait = self.catalogue.timeout if timeout is None else timeout
-        return lock.exclusive(self.home / "locks" / name, what, timeout=wait, user=self.user)
+    @contextmanager
+    def exclusive(self, name: str, what: str, timeout: float | None = None) -> Iterator[None]:
+        """Hold a named lock for a long act; says whom it waits for, and raises Busy after the team's lock_timeout."""
+        path, wait = self.home / "locks" / name, self.catalogue.timeout if timeout is None else timeout
+        with ExitStack() as held:
+            try:
+                held.enter_context(lock.exclusive(path, what, timeout=0, user=self.user))
+            except Busy as busy:
+                self.report(Progress("wait", f"{busy.message}; waiting up to {wait:g} s"))
+                held.enter_context(lock.exclusive(path, what, timeout=wait, user=self.user))
+            yield
 
     def run_folder(self, run: str) -> Path:
         """The folder of a run's live progress."""

@@ -125,6 +125,7 @@ def test_a_row_alone_gives_the_same_bits_as_among_others() -> None:
         ({"derive": {"x": "SUM(small) OVER ()"}}, "depends on other rows"),
         ({"derive": {"x": "LAG(small) OVER (ORDER BY small)"}}, "depends on other rows"),
         ({"derive": {"x": "COUNT(*)"}}, "reads no column"),
+        ({"derive": {"x": "CASE WHEN day < CURRENT_DATE THEN 1 ELSE 0 END"}}, r"reads the clock \(CURRENT_DATE\)"),
         ({"derive": {"x": "number + 1", "z": "x + 1"}}, "reads the derived feature 'x'"),
         ({"derive": {"x": "y + 1"}}, "reads the target"),
         ({"include": ["y"]}, "target 'y' cannot be a feature"),
@@ -161,6 +162,62 @@ def test_rows_survive_json() -> None:
     assert json.loads(json.dumps(document))["components"]["schemas"]["Row"]["properties"].keys() == rows[0].keys() | {
         "key"
     }
+
+
+def test_times_that_no_client_can_send_become_null() -> None:
+    last = dt.datetime(9999, 12, 31, 23, 59, 59)
+    micros = (last - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
+    moments = pl.Series("at", [0, micros, micros + 10_000_000, -(2**62), None]).cast(pl.Datetime("us"))
+    days = pl.Series("on", [0, 2932896, 2932897, -800_000, None]).cast(pl.Date)
+    frame = pl.DataFrame([moments, days, moments.dt.replace_time_zone("UTC").alias("zoned")])
+    late = frame["zoned"].dt.convert_time_zone("Asia/Tokyo").alias("tokyo")
+    rows = to_json_rows(frame.with_columns(late, late.dt.convert_time_zone("America/Lima").alias("lima")))
+    assert [row["at"] for row in rows] == ["1970-01-01T00:00:00", "9999-12-31T23:59:59", None, None, None]
+    assert [row["on"] for row in rows] == ["1970-01-01", "9999-12-31", None, None, None]
+    assert [row["zoned"] is None for row in rows] == [False, False, True, True, True]
+    assert [row["tokyo"] is None for row in rows] == [False, True, True, True, True]
+    assert [row["lima"] is None for row in rows] == [False, False, True, True, True]
+    assert (
+        rows_to_frame(signature_of(frame[:2]), [{key: row[key] for key in frame.columns} for row in rows]).height == 5
+    )
+
+
+LONG = pl.DataFrame({"x": [1.0] * 70 + [7.0] * 200 + [1.0] * 70, "c": ["a"] * 340, "day": [NOON.date()] * 340})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *((f"x / {one}(x)", "depends on other rows") for one in ("MAX", "AVG", "COUNT", "FIRST", "MEDIAN", "STDDEV")),
+        ("QUANTILE_CONT(x, 0.9) - x", "depends on other rows"),
+        ("ROW_NUMBER() OVER (ORDER BY x) + x", "depends on other rows"),
+        ("x + COUNT(*)", "depends on other rows"),
+        ("day < CURRENT_DATE", "reads the clock .CURRENT_DATE"),
+        ("day < now ()", "reads the clock .NOW"),
+        ("CURRENT_TIMESTAMP > day", "reads the clock .CURRENT_TIMESTAMP"),
+        ("CASE WHEN day > localtimestamp THEN 1 END", "reads the clock .LOCALTIMESTAMP"),
+    ],
+)
+def test_what_these_rows_do_not_show_is_refused_as_well(text: str, words: str) -> None:
+    for frame in (LONG, LONG.with_columns(x=pl.lit(7.0))):
+        with pytest.raises(InvalidInput, match=words):
+            learn(frame, Features(derive={"made": text}), ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CASE WHEN c = 'now()' THEN x ELSE 0 END", "CASE WHEN c IN ('Agg', 'Len') THEN 1 ELSE 0 END", "COALESCE(x, 1) /* NOW() */",
+     "LENGTH(c) + x", "GREATEST(x, 2)", "day < DATE '2020-01-01'", "EXTRACT(YEAR FROM day)", "ROUND(POW(x, 2), 1)",
+     "c LIKE 'a%'", "CONCAT(c, 'b')", "x BETWEEN 1 AND 2", "CAST(x AS INT) % 3", "NULLIF(x, 7)"],
+)  # fmt: skip
+def test_what_reads_one_row_is_taken(text: str) -> None:
+    assert "made" in {feature.column for feature in learn(LONG, Features(derive={"made": text}), ()).features}
+
+
+def test_a_column_may_be_named_as_the_clock() -> None:
+    frame = LONG.rename({"x": "current_date", "c": "now"})
+    derive = {"one": '"current_date" + 1', "two": "CONCAT(now, 'x')"}
+    assert len(learn(frame, Features(include=["day"], derive=derive), ()).features) == 5
 
 
 @pytest.mark.parametrize(

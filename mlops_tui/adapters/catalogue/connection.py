@@ -28,6 +28,7 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "512MB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",  # a table that is not there is never a variable of ours
 }
 
 
@@ -206,6 +207,8 @@ def _translated(error: Exception, path: Path) -> MlopsError:
     first = str(error).splitlines()[0]
     if isinstance(error, duckdb.ConstraintException):
         return InvalidInput(f"the catalogue refused a double entry: {first}")
+    if "Permission denied" in first:
+        return External(f"the catalogue {path} may not be written by you: {first}", f"ls -l {path.parent}")
     if isinstance(error, duckdb.IOException):
         return External(f"the catalogue {path} cannot be read or written: {first}", "mlops doctor; mlops restore")
     if isinstance(error, duckdb.TransactionException | duckdb.FatalException):

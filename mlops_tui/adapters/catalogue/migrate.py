@@ -30,11 +30,7 @@ def migrations() -> list[Migration]:
 
 def pending(con: duckdb.DuckDBPyConnection, path: Path) -> list[Migration]:
     """Return the steps that the attached file lacks; raises InvalidInput if a newer version made it."""
-    table = con.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'catalogue' AND table_name = 'migrations'"
-    ).fetchone()
-    row = con.execute("SELECT max(number) FROM migrations").fetchone() if table else None
-    reached = row[0] if row and row[0] is not None else 0
+    reached = _reached(con)
     known = migrations()
     if reached > known[-1].number:
         raise InvalidInput(
@@ -42,6 +38,19 @@ def pending(con: duckdb.DuckDBPyConnection, path: Path) -> list[Migration]:
             "install the newer version of mlops-tui that the team uses",
         )
     return [step for step in known if step.number > reached]
+
+
+def _reached(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the last step that the file has; asked without duckdb_tables(), which costs a listing 6 ms."""
+    import duckdb
+
+    try:
+        row = con.execute("SELECT max(number) FROM migrations").fetchone()
+    except duckdb.CatalogException:  # a new file; the error has ended the transaction
+        con.execute("ROLLBACK")
+        con.execute("BEGIN")
+        return 0
+    return row[0] if row and row[0] is not None else 0
 
 
 def apply(con: duckdb.DuckDBPyConnection, step: Migration) -> None:

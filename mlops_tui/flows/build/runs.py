@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_tui.adapters.catalogue import Act, build, lock
-from mlops_tui.errors import MlopsError, Refused, unknown
+from mlops_tui.errors import InvalidInput, MlopsError, Refused, near_miss, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace, environment, new_id, training_code
 from mlops_tui.records import DatasetVersion, ModelVersion, Progress, Run, hash_of, to_json
@@ -204,8 +204,11 @@ def list_runs(workspace: Workspace, pipeline: str | None, sort: str | None, limi
     with workspace.catalogue.read() as act:
         found = build.runs(act, pipeline, sort=sort, limit=limit)
         known = {*build.pipelines(act), *lookup.pipeline_files(workspace)} if pipeline and not found else set()
+        metrics = build.run_metrics(act) if sort and not found else []
     if known and pipeline is not None and pipeline not in known:
         raise unknown("pipeline", pipeline, known, "mlops pipelines list")
+    if metrics and sort is not None and sort.lstrip("-") not in metrics:
+        raise InvalidInput(f"no run has the metric '{sort.lstrip('-')}'{near_miss(sort, metrics)}")
     return [honest(workspace, run) for run in found]
 
 

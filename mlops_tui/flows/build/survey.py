@@ -96,7 +96,7 @@ def survey(workspace: Workspace, data: Data, before: Known) -> Survey:
 
 
 def _was_good(before: Known, name: str) -> bool:
-    """Whether all that a file brought was once in a version that kept its contract: what never was goes with its file."""
+    """Whether all that a file brought was once in a good version: what never was goes with its file."""
     good = {part.hash for part in before.good.parts} if before.good else set()
     return all(part.hash in good for part in (before.version.parts if before.version else ()) if part.source == name)
 

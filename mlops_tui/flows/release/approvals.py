@@ -33,7 +33,7 @@ def approve(workspace: Workspace, reference: str, comment: str, by: str | None =
         raise Refused(f"{version.ref} has no gate report yet", f"mlops run {version.model}")
     if not version.gates_passed:
         raise Refused(f"{version.ref} cannot be approved: a gate failed", f"mlops models show {version.ref}")
-    if version.reviewers and name == version.author:
+    if version.reviewers and name.casefold() == version.author.casefold():
         raise Refused(
             f"{name} started the run of {version.ref}; the pipeline asks for {version.reviewers} other reviewer(s)",
             f"ask somebody else: mlops models approve {version.ref} --comment …",
@@ -77,6 +77,12 @@ def _say(
         if verdict == "approved":
             _check_report(workspace, act, current)
         before = standing(current, release.approvals(act, version.model, version.version))
+        others = [one for one in before.rejecters if one != name]
+        if verdict == "approved" and others:
+            raise Refused(
+                f"{version.ref} was rejected by {', '.join(others)}: it is for them to take that back",
+                f"mlops models approve {version.ref} --by {others[0]} --comment …",
+            )
         word = Approval(
             version.model, version.version, verdict, version.subject(), name, workspace.user, comment, act.now
         )

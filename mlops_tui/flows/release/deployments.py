@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from mlops_tui.adapters import bento as store
-from mlops_tui.adapters import processes
+from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.catalogue import release
-from mlops_tui.errors import InvalidInput, NotFound, Refused, unknown
+from mlops_tui.errors import External, InvalidInput, NotFound, Refused, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals, bentos
 from mlops_tui.flows.workspace import Workspace
@@ -41,6 +41,7 @@ def start(
     """
     version = lookup.model_version(workspace, reference)
     name = valid_name("deployment", version.model if place.name is None else place.name)
+    _check_port(workspace, name, place)
     bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
     with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=READY_SECONDS):
         known = _find(workspace, name)
@@ -55,6 +56,18 @@ def start(
         ):
             return known, False
         return _replace(workspace, name, bento, target, known if running else None), True
+
+
+def _check_port(workspace: Workspace, name: str, place: Place) -> None:
+    """Raise External, before anything is built, if the port is not ours to take, and name the deployment on it."""
+    known = _find(workspace, name)
+    host, port = _target(known, place)
+    if known and processes.alive(known.pid, known.born) and (known.host, known.port) == (host, port):
+        return
+    for other in list_deployments(workspace):
+        if other.name != name and other.port == port and state(other) == "running":
+            raise External(f"port {port} is taken by the deployment '{other.name}'", "choose another: --port")
+    ports.check(host, port)
 
 
 def _target(known: Deployment | None, place: Place) -> tuple[str, int]:

@@ -87,10 +87,14 @@ def show(workspace: Workspace, reference: str) -> Shown:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How two model versions differ: settings by dotted key, metrics, features, and their share of the gain."""
+    """How two model versions differ: settings by dotted key, metrics, features, and their share of the gain.
+
+    Metrics of different test rows do not compare the models; the gate "versus champion" does, on the same rows.
+    """
 
     old: str
     new: str
+    same_test_rows: bool
     settings: dict[str, tuple[Any, ...]]
     metrics: dict[str, tuple[float | None, ...]]
     importance: dict[str, tuple[float | None, float | None]]
@@ -103,7 +107,8 @@ def diff(workspace: Workspace, old: str, new: str) -> Difference:
     before, after = dict(a.details.importance), dict(b.details.importance)
     names = sorted(before.keys() | after.keys(), key=lambda name: -max(before.get(name, 0), after.get(name, 0)))
     importance = {name: (before.get(name), after.get(name)) for name in names}
-    return Difference(a.version.ref, b.version.ref, compared.settings, compared.metrics, importance)
+    same = (a.version.dataset_hash, a.version.rows) == (b.version.dataset_hash, b.version.rows)
+    return Difference(a.version.ref, b.version.ref, same, compared.settings, compared.metrics, importance)
 
 
 def change_alias(workspace: Workspace, reference: str, alias: str | None, remove: bool) -> list[AliasChange]:

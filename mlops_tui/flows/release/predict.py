@@ -30,6 +30,8 @@ def predict(workspace: Workspace, reference: str, source: Path, target: Path) ->
     version = lookup.model_version(workspace, reference)
     if not source.exists():
         raise NotFound(f"no file {source}")
+    if target.exists() and target.samefile(source):
+        raise InvalidInput(f"{target} is the file to score: name another one to write")
     if target.suffix not in FORMATS:
         raise InvalidInput(f"cannot write {target}: known endings are {', '.join(FORMATS)}")
     scorer = lookup.scorer(workspace, version)

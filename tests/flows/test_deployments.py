@@ -1,0 +1,104 @@
+"""Deployments as real servers: replaced without a gap, rolled back, told from strangers, never orphaned."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlops_tui.adapters import ports, processes
+from mlops_tui.adapters.catalogue import release
+from mlops_tui.errors import External, InvalidInput, Refused
+from mlops_tui.flows import cycle, keep, lookup
+from mlops_tui.flows.release import approvals, deployments
+from mlops_tui.flows.workspace import Workspace
+from tests import workspaces
+
+NAME = "flight-delay"
+
+
+@pytest.fixture
+def served(trained: Workspace) -> Iterator[Workspace]:
+    """A workspace whose champion :1 is served by the pipeline itself; all that still runs is stopped at the end."""
+    workspaces.write_pipeline(trained, more=f"[serve]\nport = {ports.free_port()}\n")
+    approvals.approve(trained, f"{NAME}:1", "good")
+    assert cycle.apply(trained, NAME).url is not None
+    yield trained
+    for item in deployments.list_deployments(trained):
+        deployments.stop(trained, item.name)
+
+
+def about(workspace: Workspace) -> dict[str, object]:
+    return processes.ask(deployments.get(workspace, NAME).url, "/metadata") or {}
+
+
+def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
+    assert not cycle.plan(served, NAME).due
+    first = deployments.get(served, NAME)
+    assert about(served)["model"] == f"{NAME}:1"
+    assert lookup.model_version(served, f"{NAME}@live").version == 1
+
+    workspaces.arrive(served, 3)
+    cycle.apply(served, NAME)
+    approvals.approve(served, f"{NAME}:2", "better")
+    done = cycle.apply(served, NAME)
+    assert done.url == first.url
+    assert about(served)["model"] == f"{NAME}:2"
+    assert not processes.alive(first.pid, first.born)
+
+    back, _ = deployments.rollback(served, NAME)
+    assert (back.version, about(served)["model"]) == (1, f"{NAME}:1")
+    assert not cycle.plan(served, NAME).due  # a plan does not undo what a person did
+
+    backup = tmp_path / "backup.tar"
+    keep.backup(served, backup)
+    with pytest.raises(Refused, match="still runs"):
+        keep.restore(served, backup)
+
+    approvals.reject(served, f"{NAME}:2", "no")
+    approvals.reject(served, f"{NAME}:1", "nor this")
+    steps = {step.step: step for step in cycle.plan(served, NAME).steps}
+    assert steps["deploy"].action == "blocked"
+    assert "no longer approved" in steps["deploy"].reason
+
+    ended, ran = deployments.stop(served, NAME)
+    assert ran
+    assert ended.stopped_at is not None
+    assert deployments.stop(served, NAME)[1] is False
+    assert [item.version for item in deployments.history(served, NAME)] == [1, 2, 1]
+
+
+def test_one_that_is_down_is_due_and_comes_back(served: Workspace) -> None:
+    item = deployments.get(served, NAME)
+    os.kill(item.pid, 9)
+    while processes.alive(item.pid, item.born):
+        pass
+    assert deployments.state(item) == "down"
+    assert {step.step: step.reason for step in cycle.plan(served, NAME).steps}["deploy"] == f"'{NAME}' is down"
+    assert cycle.apply(served, NAME).url == item.url
+    with pytest.raises(External, match=f"taken by the deployment '{NAME}'"):
+        deployments.start(served, f"{NAME}:1", deployments.Place("second", port=item.port))
+    with pytest.raises(InvalidInput):
+        deployments.start(served, f"{NAME}:1", deployments.Place("../up"))
+
+
+def test_a_stranger_with_our_pid_is_left_alone(trained: Workspace) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        born = processes.birth(stranger.pid) - 3600
+        known = deployments.Deployment(
+            NAME, NAME, 1, f"{NAME}:v1", "127.0.0.1", 3999, stranger.pid, born, "running", "root", trained.now()
+        )
+        with trained.catalogue.write(trained.now()) as act:
+            release.put_deployment(act, replace(known))
+            act.record("deployment.started", NAME)
+        assert deployments.state(known) == "down"
+        assert deployments.stop(trained, NAME)[1] is False
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate(b"\n")
