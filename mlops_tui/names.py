@@ -6,8 +6,9 @@ import re
 
 from mlops_tui.errors import InvalidInput
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
-NAME_RULE = "letters, digits, '-', '_' and single dots, starting with a letter or digit, 64 at most"
+NAME = re.compile(r"(?=.*[A-Za-z0-9]\Z)[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+MOST = 63  # as BentoML and container registries have it
+NAME_RULE = "letters, digits, '-', '_' and single dots, starting and ending with a letter or digit, 63 at most"
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 LOCK_TIMEOUT = "30s"  # how long an act waits for the catalogue where the team does not say
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -15,7 +16,7 @@ SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604
 
 def check_name(name: str) -> str:
     """Return the name if it can name a thing here; raises ValueError with the rule if not."""
-    if len(name) > 64 or not NAME.fullmatch(name):
+    if len(name) > MOST or not NAME.fullmatch(name):
         raise ValueError(f"a name is {NAME_RULE}")
     return name
 

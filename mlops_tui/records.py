@@ -384,12 +384,12 @@ class GateReport:
     version: int
     champion: int | None
     settings_hash: str
-    versus: bool  # whether a gate compared it with the champion
     approval: Literal["manual", "auto"]  # who may let it go live, as the pipeline said when it was judged
     reviewers: int
     passed: bool
     results: tuple[GateResult, ...]
     created_at: datetime
+    versus: bool = False  # whether a gate compared it with the champion
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,7 +465,8 @@ class Deployment:
     @property
     def url(self) -> str:
         """The address that answers, for a client on this machine."""
-        return f"http://{self.host}:{self.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

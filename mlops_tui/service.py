@@ -13,8 +13,9 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,7 +24,12 @@ from mlops_tui.core import openapi, requests, scoring
 from mlops_tui.errors import Refused
 from mlops_tui.records import Calibration, Golden, Signature, Transform, from_json
 
+if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+
 BODY_LIMIT = 8 * 2**20
+ROW_LIMITS = {"/predict": 100_000, "/explain": 2_000}
+LARGE_AT_ONCE = 2
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 METHODS = {"/predict": "POST", "/explain": "POST", "/metadata": "GET", "/openapi.json": "GET", "/": "GET"}
@@ -124,6 +130,9 @@ def refusal(status: int, kind: str, message: str, problems: list[dict[str, Any]]
 def _answer(served: Served, path: str, body: bytes, request_id: str) -> Reply:
     try:
         rows = _rows(body)
+        if len(rows) > ROW_LIMITS[path]:
+            message = f"{len(rows)} rows, and {path} takes {ROW_LIMITS[path]} at most; send them in several requests"
+            return refusal(413, "too_large", message)
         frame = requests.rows_to_frame(served.signature, rows)
     except requests.BadRows as error:
         return refusal(400, "invalid_input", error.message, [msgspec.to_builtins(p) for p in error.problems])
@@ -209,14 +218,22 @@ async def _reply(served: Served, scope: Scope, receive: Receive, request_id: str
         message = f"the body is larger than {BODY_LIMIT // 2**20} MiB; send the rows in several requests"
         return replace(refusal(413, "too_large", message), headers={"Connection": "close"})
     try:
-        if len(body) <= INLINE_BYTES:
+        if len(body) <= INLINE_BYTES and path != "/explain":  # contributions cost a hundred times a prediction
             return handle(served, path, body, request_id)
         from anyio.to_thread import run_sync
 
-        return await run_sync(handle, served, path, body, request_id)
+        return await run_sync(handle, served, path, body, request_id, limiter=large())
     except Exception:
         log.exception("request %s failed", request_id)
         return refusal(500, "bug", f"this is a fault of the service; its log has request {request_id}")
+
+
+@cache
+def large() -> CapacityLimiter:
+    """Return what lets only a few large requests work at once; the others wait, and small ones pass them by."""
+    from anyio import CapacityLimiter
+
+    return CapacityLimiter(LARGE_AT_ONCE)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes | None:

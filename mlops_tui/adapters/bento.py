@@ -6,7 +6,8 @@ of which belongs into ours. A Bento is made in a folder aside and renamed into t
 
 from __future__ import annotations
 
-import os
+import hashlib
+import re
 import shutil
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mlops_tui.adapters.files import unfinished
 from mlops_tui.adapters.processes import environment
 from mlops_tui.errors import External, InvalidInput, NotFound, near_miss
 
@@ -54,6 +56,7 @@ from mlops_tui.service import make
 Model = make(Path(__file__).parent / "model")
 '''
 BUILD_SECONDS = 300
+HASHED = re.compile(r".*-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,20 @@ class Built:
     folder: Path
     size: int
     approved: bool
+
+
+def tag_name(model: str) -> str:
+    """Return the name of a model's Bentos: BentoML knows no capitals, and no two models share a name.
+
+    A name that changes in lower case gets a hash of what it was, and so does one that looks as if it had one.
+
+    >>> tag_name("flight-delay"), tag_name("Flight-Delay")
+    ('flight-delay', 'flight-delay-dd32e41e')
+    """
+    lower = model.lower()
+    if lower == model and not HASHED.fullmatch(model):
+        return model
+    return f"{lower[:54]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
 
 
 def build(home: Path, contents: Contents, name: str, version: str) -> Built:
@@ -135,7 +152,7 @@ def export(home: Path, tag: str, path: Path) -> Path:
     target = path / f"{tag.replace(':', '-')}.bento" if path.is_dir() else path
     if not target.name.endswith((".bento", ".tar.gz")):
         raise InvalidInput(f"a Bento is exported as .bento or .tar.gz, not as {target.name!r}")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = unfinished(target)
     try:
         _pack(bento.folder, part, target.suffix)
         part.replace(target)

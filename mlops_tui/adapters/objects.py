@@ -72,8 +72,15 @@ class Objects:
         yield from self.folder.glob(".new-*")
 
     def _holds(self, hash_: str) -> bool:
+        """Whether an object is there whole; it counts as new from now on, so that `gc` leaves it to who names it."""
         path = self.path(hash_)
-        return path.exists() and file_hash(path) == hash_
+        if not path.exists() or file_hash(path) != hash_:
+            return False
+        try:
+            os.utime(path)
+        except PermissionError:  # another member's: written again, it is ours
+            return False
+        return True
 
     def _existing(self, hash_: str) -> Path:
         path = self.path(hash_)

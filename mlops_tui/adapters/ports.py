@@ -11,7 +11,7 @@ import sys
 
 import psutil  # type: ignore[import-untyped]
 
-from mlops_tui.errors import External
+from mlops_tui.errors import External, InvalidInput, MlopsError
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -22,7 +22,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def bound(host: str, port: int, beside: bool) -> socket.socket:
-    """Return a socket bound to the port that listens only once a server does; raises External if it cannot be."""
+    """Return a socket bound to the port that listens only once a server does; raises External if it cannot be,
+    InvalidInput for a host that is no name.
+    """
     listener = socket.socket(_family(host))
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -30,19 +32,19 @@ def bound(host: str, port: int, beside: bool) -> socket.socket:
         listener.bind((host, port))
         if not beside:  # the first one's program stays with the port, as long as anyone listens on it
             _newest_first(listener)
-    except OSError as error:
+    except (OSError, OverflowError, ValueError, TypeError) as error:
         listener.close()
         raise _port_error(host, port, error) from None
     return listener
 
 
 def check(host: str, port: int) -> None:
-    """Raise External if somebody listens on the port, even one of ours that would share it."""
+    """Raise External if somebody listens on the port, even one of ours; InvalidInput for a host that is no name."""
     with socket.socket(_family(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, ValueError, TypeError) as error:
             raise _port_error(host, port, error) from None
 
 
@@ -65,7 +67,9 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _port_error(host: str, port: int, error: Exception) -> External:
+def _port_error(host: str, port: int, error: Exception) -> MlopsError:
+    if isinstance(error, ValueError | TypeError):  # a name that cannot be encoded is not even looked up
+        return InvalidInput(f"{host!a} is no address to listen on", "an address of this machine, such as 127.0.0.1")
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         holder = _holder(port)
         return External(f"port {port} of {host} is in use{holder}", "stop it, or serve on another port")

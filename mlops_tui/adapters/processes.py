@@ -52,6 +52,7 @@ class Process:
 
     pid: int
     born: float
+    home: Path | None = None  # its own folder, where it was found by it
 
 
 def start(server: Server, beside: bool = False) -> Process:
@@ -120,6 +121,19 @@ def alive(pid: int, born: float) -> bool:
         return bool(ours and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
+
+
+def serving_from(folder: Path, prefix: str) -> list[Process]:
+    """Return our servers whose own folder lies in `folder` and is named with the prefix: their BENTOML_HOME tells."""
+    import psutil
+
+    start, found = f"{folder.resolve()}{os.sep}{prefix}", []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            home = process.environ().get("BENTOML_HOME", "")
+            if home.startswith(start) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(Process(process.pid, process.create_time(), Path(home)))
+    return found
 
 
 def stop(pid: int, born: float, grace: float = DRAIN_SECONDS + 2) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -25,6 +27,19 @@ def scan(path: Path, types: dict[str, str]) -> pl.LazyFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise InvalidInput(f"{path}: cannot be read as {path.suffix[1:]}: {first}") from None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Raise what is wrong with the rows of a file, found where they are read, as an InvalidInput that names the file."""
+    try:
+        yield
+    except InvalidInput as error:
+        told = error.message if str(path) in error.message else f"{path}: {error.message}"
+        raise InvalidInput(told, error.hint) from None
+    except pl.exceptions.PolarsError as error:
+        first = str(error).strip().splitlines()[0]
+        raise InvalidInput(f"{path}: the rows could not be scored: {first}") from None
 
 
 def _scan(path: Path, types: dict[str, str]) -> pl.LazyFrame:

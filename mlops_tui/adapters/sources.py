@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_tui.adapters.files import unfinished
 from mlops_tui.errors import External, InvalidInput, NotFound
 from mlops_tui.records import Column, SourceFile
 
@@ -41,7 +42,10 @@ def discover(source: str, root: Path) -> tuple[Path, ...]:
     A folder is read through all its levels, without hidden names; a file, folder or glob that holds no file of
     a known format is NotFound, a scheme such as s3: or what is not a plain file is InvalidInput.
     """
-    place = root / Path(source).expanduser()
+    try:
+        place = root / Path(source).expanduser()
+    except RuntimeError:
+        raise InvalidInput(f"source '{source}': no such user", "write the path in full") from None
     scheme = SCHEME.match(source)
     if scheme and not place.exists():
         raise InvalidInput(f"source '{source}': {scheme[1]}: is not read by this version", f"allowed: {ALLOWED}")
@@ -87,9 +91,10 @@ def _nothing(source: str, place: Path, seen: int) -> NotFound:
 def stat_of(path: Path) -> tuple[int, int]:
     """Return a plain file's size in bytes and its time of change in ns.
 
-    Raises NotFound without the file, InvalidInput for a pipe, socket, device or folder, on which a read would
-    hang or fail, External where the system refuses.
+    Raises NotFound without the file, InvalidInput for a name that is not UTF-8, and for a pipe, socket, device or
+    folder, on which a read would hang or fail, External where the system refuses.
     """
+    _check_encoding(path)
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -99,6 +104,15 @@ def stat_of(path: Path) -> tuple[int, int]:
     if not stat.S_ISREG(found.st_mode):
         raise InvalidInput(f"{path}: is not a plain file", "a pipe, socket, device or folder cannot be a source file")
     return found.st_size, found.st_mtime_ns
+
+
+def _check_encoding(path: Path) -> None:
+    """A name that is no text cannot be kept: neither the catalogue nor JSON can hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise InvalidInput(f"{shown}: the name is not UTF-8", "rename the file") from None
 
 
 def fingerprint(path: Path) -> SourceFile:
@@ -192,21 +206,21 @@ def write_table(frame: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
     import polars as pl
 
     kind = _known_format(path)
-    lazy, unfinished = frame.lazy(), path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    lazy, part = frame.lazy(), unfinished(path)
     try:
         match kind:
             case "csv":
-                lazy.sink_csv(unfinished)
+                lazy.sink_csv(part)
             case "jsonl":
-                lazy.sink_ndjson(unfinished)
+                lazy.sink_ndjson(part)
             case "parquet":
-                lazy.sink_parquet(unfinished)
+                lazy.sink_parquet(part)
             case _:
-                lazy.sink_ipc(unfinished)
-        with unfinished.open("rb") as file:
+                lazy.sink_ipc(part)
+        with part.open("rb") as file:
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        part.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise External(f"{path}: cannot be written: {_first_line(error)}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ def _brief(details: dict[str, Any]) -> str:
 
 @audit.command("verify")
 def audit_verify(as_json: JsonFlag = False) -> None:
-    """Check that no audit event was changed, removed or put in; exit 1 if one was."""
+    """Check that no audit event was changed, put in or taken out of the middle; exit 1 if one was."""
     from mlops_tui.flows import keep
 
     with output.workspace(as_json=as_json) as workspace:
@@ -56,11 +56,11 @@ def backup(
     as_json: JsonFlag = False,
 ) -> None:
     """Copy the catalogue and the objects to one file."""
-    from mlops_tui.flows import keep
+    from mlops_tui.flows import backup as flow
 
     output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
-        size = keep.backup(workspace, path)
+        size = flow.backup(workspace, path)
     output.emit({"path": str(path), "bytes": size}, as_json, f"{output.bytes_text(size)} → {path}")
 
 
@@ -71,11 +71,11 @@ def restore(
     as_json: JsonFlag = False,
 ) -> None:
     """Put a backup back into the workspace; the catalogue that is there is kept in .mlops/backups."""
-    from mlops_tui.flows import keep
+    from mlops_tui.flows import backup as flow
 
     with output.workspace(as_json=as_json) as workspace:
         output.confirm(f"Replace the catalogue of {workspace.root} by that of {path}?", yes)
-        count = keep.restore(workspace, path)
+        count = flow.restore(workspace, path)
     output.emit({"path": str(path), "objects": count}, as_json, f"{path} → {workspace.root}, {count} objects")
 
 

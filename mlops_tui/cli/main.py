@@ -124,7 +124,10 @@ def run(args: list[str]) -> int:
         return error.exit_code
     except ClickException as error:
         return _misused(error, as_json)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # Typer's guess at a file that ends too early
+            output.error("invalid_input", f"a file is cut off: {error.__cause__}", "copy or write it again", as_json)
+            return InvalidInput.exit_code
         output.error("interrupted", "interrupted; what was finished is kept", "", as_json)
         return EXIT_INTERRUPTED
     except BrokenPipeError:

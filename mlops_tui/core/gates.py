@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from mlops_tui.core import metrics
 from mlops_tui.core.bounds import bound, bounds, figure, room, rows_of, threshold, undefined
 from mlops_tui.core.leak import scored_by, single_feature_scores
-from mlops_tui.core.metrics import Answers, Comparison
+from mlops_tui.core.metrics import Answers, Comparison, Rival
 from mlops_tui.core.slices import Slice, judge_slices
-from mlops_tui.core.versus import Rival
 from mlops_tui.errors import near_miss
 from mlops_tui.records import METRICS, GateResult, Metric
 

@@ -52,6 +52,21 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """What a challenger is measured against: the champion's answers to the same rows, with `remark` to be told.
+
+    Without answers, `remark` says why there are none; without a remark as well, there is no champion.
+    `itself` says that the model judged is the champion.
+    """
+
+    answers: Answers | None = None
+    version: int | None = None
+    known_rows: int | None = 0  # of these rows, those that the champion learned from; None if that is not known
+    remark: str = ""
+    itself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """How much better the challenger is, in the metric's unit: positive is better whichever way the metric goes."""
 

@@ -212,7 +212,8 @@ def _cast(column: pl.Series, kind: pl.DataType) -> pl.Series:
     if found == kind:
         return column
     made = None
-    if found == pl.Null or (found, kind) in ((pl.Int64, pl.Float64), (pl.Date, pl.Datetime("us"))):
+    wider = pl.Float64 if found == pl.Int64 else pl.Datetime("us") if found == pl.Date else None
+    if found == pl.Null or kind == wider:
         made = column.cast(kind)
     elif found == pl.Float64 and kind == pl.Int64:
         made = column.cast(kind, strict=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from mlops_tui.core.metrics import Answers
+from mlops_tui.core.metrics import Answers, Rival
 from mlops_tui.core.requests import frame_for
 from mlops_tui.core.scoring import Floats, Scorer, label_values, score
 from mlops_tui.core.target import labelled
@@ -17,21 +17,6 @@ from mlops_tui.records import Signature
 
 if TYPE_CHECKING:
     from mlops_tui.config import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Rival:
-    """What a challenger is measured against: the champion's answers to the same rows, with `remark` to be told.
-
-    Without answers, `remark` says why there are none; without a remark as well, there is no champion.
-    `itself` says that the model judged is the champion.
-    """
-
-    answers: Answers | None = None
-    version: int | None = None
-    known_rows: int | None = 0  # of these rows, those that the champion learned from; None if that is not known
-    remark: str = ""
-    itself: bool = False
 
 
 def rival(champion: Scorer, challenger: Scorer, test: Answers, frame: pl.DataFrame, settings: Target) -> Rival:

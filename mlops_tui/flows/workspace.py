@@ -190,14 +190,14 @@ def new_id() -> str:
 
 
 def training_code(root: Path) -> Code:
-    """Return which code trains: a hash of our own training code and LightGBM's version, and the workspace's commit."""
+    """Return which code trains: a hash of our training code and its libraries' versions, and the workspace's commit."""
     folder = Path(__file__).parent.parent / "core"
     from importlib import metadata
 
     hash_ = hashlib.sha256()
     for name in TRAINING_CODE:
         hash_.update((folder / f"{name}.py").read_bytes())
-    for library in ("lightgbm", "polars"):
+    for library in ("lightgbm", "polars", "numpy"):
         hash_.update(f"{library}=={metadata.version(library)}".encode())
     commit, dirty = _git_state(root)
     return Code(hash_.hexdigest(), commit, dirty)

@@ -41,7 +41,8 @@ def test_an_object_is_read_only_and_written_once(objects: Objects) -> None:
     assert stat.S_IMODE(before.st_mode) == 0o444
     assert objects.put(b"rows") == hash_
     after = objects.path(hash_).stat()
-    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert after.st_ino == before.st_ino
+    assert after.st_mtime_ns > before.st_mtime_ns  # it counts as new: `gc` leaves it to who has just stored it
 
 
 def test_a_file_moves_into_the_store(objects: Objects) -> None:

@@ -206,8 +206,9 @@ def test_what_these_rows_do_not_show_is_refused_as_well(text: str, words: str) -
 
 @pytest.mark.parametrize(
     "text",
-    ["CASE WHEN c = 'now()' THEN x ELSE 0 END", "CASE WHEN c IN ('Agg', 'Len') THEN 1 ELSE 0 END", "COALESCE(x, 1) /* NOW() */",
-     "LENGTH(c) + x", "GREATEST(x, 2)", "day < DATE '2020-01-01'", "EXTRACT(YEAR FROM day)", "ROUND(POW(x, 2), 1)",
+    ["CASE WHEN c = 'now()' THEN x ELSE 0 END", "CASE WHEN c IN ('Agg', 'Len') THEN 1 ELSE 0 END",
+     "COALESCE(x, 1) /* NOW() */", "LENGTH(c) + x", "GREATEST(x, 2)",
+     "day < DATE '2020-01-01'", "EXTRACT(YEAR FROM day)", "ROUND(POW(x, 2), 1)",
      "c LIKE 'a%'", "CONCAT(c, 'b')", "x BETWEEN 1 AND 2", "CAST(x AS INT) % 3", "NULLIF(x, 7)"],
 )  # fmt: skip
 def test_what_reads_one_row_is_taken(text: str) -> None:

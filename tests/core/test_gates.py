@@ -18,9 +18,8 @@ from sklearn import metrics as sk
 from mlops_tui.config import Gate
 from mlops_tui.core.bounds import figure
 from mlops_tui.core.gates import Evidence, judge, single_feature_scores
-from mlops_tui.core.metrics import Answers, evaluate, measure, standard_error, value
+from mlops_tui.core.metrics import Answers, Rival, evaluate, measure, standard_error, value
 from mlops_tui.core.slices import binomial, holm, judge_slices
-from mlops_tui.core.versus import Rival
 from mlops_tui.records import Feature, GateResult, Metric, from_json, to_json
 
 CARRIERS = np.array(["AA", "MQ", "UA", "∅"])
@@ -36,7 +35,9 @@ def answers(seed: int = 1, rows: int = 2000, noise: float = 0.25, truth: int = 1
 def evidence(**changes: Any) -> Evidence:
     test = changes.pop("test", answers())
     if "champion" in changes:
-        changes["rival"] = Rival(changes.pop("champion"), changes.pop("champion_version", None), changes.pop("known_rows", 0))
+        changes["rival"] = Rival(
+            changes.pop("champion"), changes.pop("champion_version", None), changes.pop("known_rows", 0)
+        )
     return Evidence(test, {"test": evaluate(test)}, **changes)
 
 
@@ -285,11 +286,12 @@ def shares(metric: str, random: np.random.Generator, share: float, rows: int) ->
 @pytest.mark.parametrize("rows", [10, 30, 100])
 @pytest.mark.parametrize(
     ("metric", "share", "bounds"),
-    [("coverage", 0.9, {"min": 0.85, "max": 0.95}), ("coverage", 0.95, {"min": 0.95}), ("coverage", 0.95, {"max": 0.95}),
-     ("coverage", 0.9, {"min": 0.9, "max": 0.9}), ("accuracy", 0.98, {"min": 0.98}), ("f1", 0.6, {"min": 0.6})],
+    [("coverage", 0.9, {"min": 0.85, "max": 0.95}), ("coverage", 0.95, {"min": 0.95}),
+     ("coverage", 0.95, {"max": 0.95}), ("coverage", 0.9, {"min": 0.9, "max": 0.9}),
+     ("accuracy", 0.98, {"min": 0.98}), ("f1", 0.6, {"min": 0.6})],
 )  # fmt: skip
 def test_slices_within_their_bounds_seldom_fail(metric: str, share: float, bounds: dict[str, float], rows: int) -> None:
-    random, failed, times = np.random.default_rng(5), 0, 150
+    random, failed, times = np.random.default_rng(5), 0, 30 if metric == "f1" else 150
     gate = Gate(metric=metric, slice="group", min_rows=rows, **bounds)
     for _ in range(times):
         test, names = shares(metric, random, share, 20 * rows), np.repeat(np.arange(20).astype(str), rows)
@@ -307,7 +309,7 @@ def test_a_share_that_misses_is_found_and_a_perfect_one_of_few_rows_is_not() -> 
     y[:60] = 2.0
     bad, *_ = judge_slices(Answers("quantile", y, np.ones(110), quantile=0.9), names, gate, 0)
     assert (bad.value, bad.verdict) == ("small", "failed")
-    assert bad.p == pytest.approx(2 * 2 * stats.binom.cdf(0, 10, 0.85))  # two bounds, two slices
+    assert bad.p == pytest.approx(2 * stats.binom.cdf(0, 10, 0.85))  # of two bounds; the other slice is farther out
 
 
 def test_good_slices_seldom_fail() -> None:

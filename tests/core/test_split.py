@@ -108,7 +108,15 @@ def test_stratified_rows_move_only_near_the_cuts_when_the_dataset_grows() -> Non
     rng = np.random.default_rng(0)
     grown = pl.DataFrame({"id": np.arange(10000), "label": rng.integers(0, 3, 10000).astype(float)})
     sides = [
-        side_of(split(part, Split(method="stratified"), Columns(key=("id",), target=part["label"].to_numpy()), 7), rows)
+        side_of(
+            split(
+                part,
+                Split(method="stratified"),
+                Columns(key=("id",), target=part["label"].cast(pl.Float64).to_numpy()),
+                7,
+            ),
+            rows,
+        )
         for rows, part in ((5000, grown.head(5000)), (10000, grown))
     ]
     assert 0 < (sides[0] != sides[1][:5000]).sum() < 150
@@ -127,7 +135,7 @@ def test_rows_held_out_are_a_share_of_the_others_and_of_none_when_rows_are_few(m
     frame = pl.DataFrame({"id": np.arange(1000), "time": np.arange(1000)})
     column = "set" if method == "predefined" else None
     plan = Split.model_validate({"method": method, "test": 0.2, "validation": 0.2, "column": column})
-    columns = Columns("time", ("id",), None, np.arange(1000) % 2.0)
+    columns = Columns("time", ("id",), None, (np.arange(1000) % 2).astype(np.float64))
     kept, held = held_out(frame, plan, columns, 0)
     assert np.array_equal(np.sort(np.concatenate([kept, held])), np.arange(1000))
     assert len(held) == 250

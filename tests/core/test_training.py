@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from mlops_tui.core.crossval import cross_validate
+from mlops_tui.core.material import prepare
 from mlops_tui.core.scoring import load
 from mlops_tui.core.target import answers_for
 from mlops_tui.core.training import train
@@ -129,6 +132,8 @@ def test_tiny_data_trains() -> None:
             TARGETS["regression"],
             "infinity in 1 rows",
         ),
+        ({"delay": pl.col("delay") * 1e20}, TARGETS["regression"], "LightGBM learns up to ±1e.15"),
+        ({"delay": pl.col("delay") * 1e200}, TARGETS["quantile"], "LightGBM learns up to"),
         ({"relevance": pl.col("delay")}, TARGETS["ranking"], "a relevance is"),
         ({"weight": -pl.col("weight")}, TARGETS["binary"] | {"weight": "weight"}, "negative"),
         ({"late": pl.col("late").cast(pl.String)}, TARGETS["binary"], "say which|labels false, true"),
@@ -143,6 +148,51 @@ def test_targets_that_cannot_be_learned_are_told(columns: dict[str, Any], target
             pipeline(target=target, features={"include": ["distance", "carrier"]}),
             threads=1,
         )
+
+
+@pytest.mark.parametrize("most", [1e12, 1e15])
+def test_what_large_targets_leave_can_be_read_again(most: float) -> None:
+    frame = FRAME.with_columns(delay=pl.col("delay") / pl.col("delay").abs().max() * most, weight=pl.lit(1e15))
+    target = {"column": "delay", "task": "regression", "weight": "weight"}
+    for settings in (pipeline("regression"), pipeline(target=target)):
+        details = train(frame, settings, threads=1).details
+        assert from_json(to_json(details), RunDetails) == details
+        assert sum(share for _, share in details.importance) == pytest.approx(1)
+
+
+def test_a_training_that_goes_astray_is_told() -> None:
+    frame = FRAME.with_columns(delay=pl.col("delay").abs() + 1)
+    wild = {"rounds": 40, "early_stopping": 0, "params": {"learning_rate": 1e300}}
+    with pytest.raises(InvalidInput, match="went astray"):
+        train(frame, pipeline("regression", train=wild), threads=1)
+
+
+def test_a_column_named_as_the_scores_is_refused_before_training() -> None:
+    for name in ("__score", "__score_a"):
+        frame, seen = FRAME.rename({"wind": name}), list[Progress]()
+        with pytest.raises(InvalidInput, match=f"is named '{name}'"):
+            train(frame, pipeline(features={"include": [name, "rain"]}), threads=1, report=seen.append)
+        assert "train" not in {event.step for event in seen}
+        assert train(frame, pipeline(features={"include": ["rain", "distance"]}), threads=1).booster
+
+
+def test_times_after_the_year_9999_train() -> None:
+    frame = FRAME.with_columns(due=pl.Series([253_402_300_800_000_000, 0] * 750).cast(pl.Datetime("us")))
+    one = train(frame, pipeline(features={"include": ["wind", "due"]}), threads=1)
+    assert any(row["due"] is None for row in one.golden.rows)
+
+
+def test_folds_calibrate_on_rows_of_their_own() -> None:
+    fit = {"rounds": 20, "early_stopping": 0, "calibration": "isotonic"}
+    settings = pipeline(split={"folds": 3}, train=fit)
+    one = train(FRAME, settings, threads=1)
+    material, _, _ = prepare(FRAME, settings, 1)
+    blind = load(one.booster, one.transform, replace(one.signature, threshold=0.99), None)
+    assert cross_validate(material, blind, one.details.parameters, 20) == one.details.folds
+    rest = one.details.rows["train"] + one.details.rows["validation"]
+    assert all(fold.train_rows + fold.test_rows < rest for fold in one.details.folds)
+    plain = train(FRAME, pipeline(split={"folds": 3}, train=fit | {"calibration": "none", "threshold": 0.3}), threads=1)
+    assert [fold.train_rows + fold.test_rows for fold in plain.details.folds] == [rest] * 3
 
 
 def test_other_refusals_are_one_line() -> None:

@@ -1,4 +1,4 @@
-"""Who becomes champion when words cross: late approvals, reports of another champion, rejections, reverted pipelines."""
+"""Who becomes champion when words cross: late approvals, reports of another champion, rejections, reverted files."""
 
 from __future__ import annotations
 
@@ -123,3 +123,18 @@ def test_runs_are_sorted_best_first_whichever_way_is_better(trained: Workspace) 
     assert by_loss == sorted(by_loss)
     with pytest.raises(InvalidInput, match="no run has the metric 'acu'; did you mean 'auc'"):
         runs.list_runs(trained, NAME, "acu", 10)
+
+
+def test_going_back_twice_leads_two_champions_back(trained: Workspace) -> None:
+    approvals.approve(trained, f"{NAME}:1", "good")
+    for month in (3, 4):
+        approvals.approve(trained, challenger(trained, month), "better")
+    assert champion(trained) == 3
+    for expected in (2, 1):
+        with trained.catalogue.read() as act:
+            former = approvals.former_champion(act, NAME)
+        assert former is not None
+        approvals.set_alias(trained, former.ref, "champion", "rollback")
+        assert champion(trained) == expected
+    with trained.catalogue.read() as act:
+        assert approvals.former_champion(act, NAME) is None

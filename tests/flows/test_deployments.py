@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.catalogue import release
 from mlops_tui.errors import External, InvalidInput, Refused
-from mlops_tui.flows import cycle, keep, lookup
+from mlops_tui.flows import backup as backups
+from mlops_tui.flows import cycle, lookup
 from mlops_tui.flows.release import approvals, deployments
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Deployment
 from tests import workspaces
 
 NAME = "flight-delay"
@@ -56,9 +59,9 @@ def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
     assert not cycle.plan(served, NAME).due  # a plan does not undo what a person did
 
     backup = tmp_path / "backup.tar"
-    keep.backup(served, backup)
+    backups.backup(served, backup)
     with pytest.raises(Refused, match="still runs"):
-        keep.restore(served, backup)
+        backups.restore(served, backup)
 
     approvals.reject(served, f"{NAME}:2", "no")
     approvals.reject(served, f"{NAME}:1", "nor this")
@@ -90,8 +93,8 @@ def test_one_that_is_down_is_due_and_comes_back(served: Workspace) -> None:
 def test_a_stranger_with_our_pid_is_left_alone(trained: Workspace) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        born = processes.birth(stranger.pid) - 3600
-        known = deployments.Deployment(
+        born = psutil.Process(stranger.pid).create_time() - 3600
+        known = Deployment(
             NAME, NAME, 1, f"{NAME}:v1", "127.0.0.1", 3999, stranger.pid, born, "running", "root", trained.now()
         )
         with trained.catalogue.write(trained.now()) as act:
@@ -102,3 +105,56 @@ def test_a_stranger_with_our_pid_is_left_alone(trained: Workspace) -> None:
         assert stranger.poll() is None
     finally:
         stranger.communicate(b"\n")
+
+
+START = """
+import sys
+from pathlib import Path
+from mlops_tui.flows.release import deployments
+from mlops_tui.flows.workspace import open_workspace
+def report(event):
+    print(event.step, event.text, flush=True)
+deployments.start(open_workspace(Path(sys.argv[1]), report), "flight-delay:1")
+"""
+
+
+def test_a_start_that_is_killed_leaves_no_server_behind(trained: Workspace) -> None:
+    workspaces.write_pipeline(trained, more=f"[serve]\nport = {ports.free_port()}\n")
+    approvals.approve(trained, f"{NAME}:1", "good")
+    child = subprocess.Popen(
+        [sys.executable, "-c", START, str(trained.root)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert child.stdout is not None
+    runtime = trained.home / "bentos" / "runtime"
+    for line in child.stdout:
+        if line.startswith("deploy"):
+            break
+    while not processes.serving_from(runtime, f"{NAME}-"):
+        assert child.poll() is None
+    child.kill()
+    child.communicate()
+    assert deployments.list_deployments(trained) == []
+    (orphan,) = processes.serving_from(runtime, f"{NAME}-")
+    try:
+        item, _ = deployments.start(trained, f"{NAME}:1", deployments.Place(port=ports.free_port()))
+        assert about(trained)["model"] == f"{NAME}:1"
+        assert not processes.alive(orphan.pid, orphan.born)
+        assert [one.pid for one in processes.serving_from(runtime, f"{NAME}-")] == [item.pid]
+        assert len(list(runtime.glob(f"{NAME}-*"))) == 1
+    finally:
+        for one in processes.serving_from(runtime, f"{NAME}-"):
+            processes.stop(one.pid, one.born)
+
+
+def test_a_trial_of_what_is_not_approved_does_not_go_live(served: Workspace) -> None:
+    workspaces.arrive(served, 3)
+    cycle.apply(served, NAME)
+    trial, _ = deployments.start(
+        served, f"{NAME}:2", deployments.Place("trial", port=ports.free_port()), unapproved=True
+    )
+    answer = processes.ask(trial.url, "/metadata") or {}
+    assert (answer["model"], answer["approved"]) == (f"{NAME}:2", False)
+    assert lookup.model_version(served, NAME).version == 1

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from mlops_tui.errors import External, InvalidInput, MlopsError, NotFound
+from mlops_tui.flows import backup as backups
 from mlops_tui.flows import keep, lookup
 from mlops_tui.flows.build import reproduce, runs
 from mlops_tui.flows.release import approvals
@@ -33,7 +34,7 @@ def damage(path: Path) -> None:
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_backup_brings_back_a_damaged_workspace(trained: Workspace, tmp_path: Path, fresh: bool) -> None:
     tar = tmp_path / "kept.tar"
-    assert keep.backup(trained, tar) == tar.stat().st_size
+    assert backups.backup(trained, tar) == tar.stat().st_size
     version = lookup.model_version(trained, "flight-delay")
     if fresh:
         target, _ = init(tmp_path / "other")
@@ -45,7 +46,7 @@ def test_a_backup_brings_back_a_damaged_workspace(trained: Workspace, tmp_path: 
         (trained.home / "catalogue.duckdb").write_bytes(b"rotten" * 5000)
         with pytest.raises(MlopsError):
             runs.list_runs(open_workspace(trained.root), None, None, 10)
-    assert keep.restore(target, tar) == len(list(target.objects.all()))
+    assert backups.restore(target, tar) == len(list(target.objects.all()))
     assert sick(target) == {}
     assert lookup.model_version(target, "flight-delay") == version
     assert approvals.standing_of(target, version).state == "waiting"
@@ -55,9 +56,9 @@ def test_a_backup_brings_back_a_damaged_workspace(trained: Workspace, tmp_path: 
 
 
 def test_two_restores_in_a_row(trained: Workspace, tmp_path: Path) -> None:
-    keep.backup(trained, tmp_path / "kept.tar")
+    backups.backup(trained, tmp_path / "kept.tar")
     for _ in range(2):
-        keep.restore(trained, tmp_path / "kept.tar")
+        backups.restore(trained, tmp_path / "kept.tar")
     assert sick(trained) == {}
 
 
@@ -100,7 +101,7 @@ def test_a_malicious_tar_is_refused_and_nothing_changes(empty: Workspace, tmp_pa
     stamp = empty.catalogue.stamp()
     bad = archive(tmp_path / "bad.tar", (MALICIOUS[what], b""))
     with pytest.raises(InvalidInput, match="is no backup of a workspace"):
-        keep.restore(empty, bad)
+        backups.restore(empty, bad)
     bad.unlink()
     assert sorted(path for path in tmp_path.rglob("*")) == before
     assert empty.catalogue.stamp() == stamp
@@ -110,22 +111,22 @@ def test_a_tar_that_lies_or_is_no_tar_is_refused(empty: Workspace, tmp_path: Pat
     stamp = empty.catalogue.stamp()
     lying = archive(tmp_path / "lying.tar", (plain(OBJECT), b"other bytes"), (plain("catalogue.duckdb"), b"x"))
     with pytest.raises(InvalidInput, match="does not have its hash"):
-        keep.restore(empty, lying)
+        backups.restore(empty, lying)
     without = archive(tmp_path / "without.tar", (plain("objects/" + digest(b"x")), b"x"))
     with pytest.raises(InvalidInput, match="has no catalogue"):
-        keep.restore(empty, without)
+        backups.restore(empty, without)
     text = tmp_path / "text.tar"
     text.write_text("no tar at all")
     with pytest.raises(InvalidInput, match="is no backup"):
-        keep.restore(empty, text)
+        backups.restore(empty, text)
     with pytest.raises(NotFound, match="no file"):
-        keep.restore(empty, tmp_path / "nothing.tar")
+        backups.restore(empty, tmp_path / "nothing.tar")
     assert empty.catalogue.stamp() == stamp
 
 
 def test_a_backup_that_cannot_be_written_leaves_nothing(trained: Workspace, tmp_path: Path) -> None:
     with pytest.raises(External, match="cannot write"):
-        keep.backup(trained, tmp_path / "no" / "such" / "kept.tar")
+        backups.backup(trained, tmp_path / "no" / "such" / "kept.tar")
     assert list((trained.home / "backups").iterdir()) == []
 
 
@@ -199,3 +200,33 @@ def test_events_are_told_newest_first_and_by_subject(trained: Workspace) -> None
     assert [event.action for event in keep.events(trained, "flights:1", 10)] == ["dataset.version"]
     assert len(keep.events(trained, None, 2)) == 2
     assert keep.verify(trained).broken == ()
+
+
+def test_what_comes_back_is_looked_at_first(trained: Workspace, tmp_path: Path) -> None:
+    before = trained.catalogue.path.read_bytes()
+    garbage = archive(tmp_path / "garbage.tar", (plain("catalogue.duckdb"), b"garbage" * 100))
+    with pytest.raises(InvalidInput, match="is damaged"):
+        backups.restore(trained, garbage)
+    assert trained.catalogue.path.read_bytes() == before
+
+
+def test_a_backup_names_a_damaged_object_instead_of_keeping_it(trained: Workspace, tmp_path: Path) -> None:
+    damage(next(trained.objects.folder.glob("??/*")))
+    with pytest.raises(External, match="is damaged"):
+        backups.backup(trained, tmp_path / "kept.tar")
+    assert not (tmp_path / "kept.tar").exists()
+
+
+def test_a_restore_is_told_in_the_audit(trained: Workspace, tmp_path: Path) -> None:
+    backups.backup(trained, tmp_path / "kept.tar")
+    approvals.approve(trained, "flight-delay:1", "good")
+    backups.restore(trained, tmp_path / "kept.tar")
+    assert keep.events(trained, None, 1)[0].action == "workspace.restored"
+    assert keep.verify(trained).broken == ()
+
+
+def test_gc_leaves_an_old_object_that_was_just_stored_again(trained: Workspace) -> None:
+    hash_ = trained.objects.put(b"left by a run that was killed")
+    age(trained.objects.path(hash_), 2)
+    trained.objects.put(b"left by a run that was killed")
+    assert keep.collect(trained, remove=True).objects == ()

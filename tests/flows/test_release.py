@@ -91,6 +91,137 @@ def test_the_champion_is_measured_on_the_same_rows(trained: Workspace) -> None:
     assert versus.low <= new - old <= versus.high
 
 
+def test_the_champion_is_not_compared_with_itself(trained: Workspace) -> None:
+    approvals.approve(trained, NAME, "")
+    judge(trained, auc=0.51)
+    versus = gates.report_of(trained, lookup.model_version(trained, NAME)).results[1]
+    assert (versus.passed, versus.sentence) == (True, "it is the champion itself: nothing to compare with")
+
+
+def test_a_slice_that_is_no_column_fails_its_gate_and_nothing_else(trained: Workspace) -> None:
+    judge(trained, more='[[gates]]\nmetric = "auc"\nmin = 0.5\nslice = "carier"')
+    absolute, _, slices = gates.report_of(trained, lookup.model_version(trained, NAME)).results
+    assert (absolute.passed, slices.passed) == (True, False)
+    assert slices.sentence == "the test rows have no column 'carier'"
+
+
+def trained_on(workspace: Workspace, number: int) -> set[int]:
+    """The flights that a version learned from, to train or to stop."""
+    return flights_in(workspace, number, "train") | flights_in(workspace, number, "validation")
+
+
+def flights_in(workspace: Workspace, number: int, part: str) -> set[int]:
+    made = lookup.model_version(workspace, f"{NAME}:{number}")
+    dataset = lookup.dataset_version(workspace, f"flights:{made.dataset_version}")
+    numbers = pl.read_parquet(workspace.objects.path(made.rows)).filter(pl.col("set") == part)["row"]
+    return set(lookup.frame(workspace, dataset).collect()[numbers.to_list()]["flight_id"].to_list())
+
+
+def test_rows_that_the_champion_learned_from_are_counted_wherever_their_file_stands(empty: Workspace) -> None:
+    def told(rewrite: bool, seed: int) -> int:
+        if rewrite:
+            path = empty.root / "data" / "flights" / "2013-01.parquet"
+            pl.read_parquet(path).with_columns(pl.col("distance") + 1).write_parquet(path)
+        file = workspaces.write_pipeline(empty, mode="auto", auc=0.4)
+        text = file.read_text().replace('method = "time"', 'method = "random"').replace("seed = 7", f"seed = {seed}")
+        file.write_text(text)
+        made = cycle.apply(empty, NAME)
+        assert made.champion is not None
+        newest = lookup.model_version(empty, NAME, newest=True)
+        found = gates.report_of(empty, newest).results[1].details.get("known_rows", 0)
+        assert isinstance(found, int)
+        return found
+
+    workspaces.arrive(empty, 1, 2)
+    assert told(False, 7) == 0
+    assert told(False, 8) == len(flights_in(empty, 2, "test") & trained_on(empty, 1)) > 0
+    approvals.set_alias(empty, version(empty, 1), "champion")
+    kept = set(pl.read_parquet(workspaces.SAMPLE / "flights" / "2013-02.parquet")["flight_id"].to_list())
+    assert told(True, 9) == len(flights_in(empty, 3, "test") & trained_on(empty, 1) & kept) > 0
+
+
+def letters(rows: int, labels: str, first: int = 0) -> pl.DataFrame:
+    """Rows whose label follows from `x`, with noise, whose `code` tells of it as well."""
+    x = (pl.int_range(rows, eager=True) * 7919 % 1000) / 1000
+    label = [labels[int(value * len(labels) * 0.999)] for value in x]
+    numbers = pl.int_range(first, first + rows, eager=True)
+    noisy = [labels[0] if number % 11 == 0 else one for number, one in zip(numbers, label, strict=True)]
+    return pl.DataFrame({"id": numbers, "x": x, "code": (x * 10).cast(pl.Int64), "y": noisy})
+
+
+LETTERS = """\
+[pipeline]
+name = "letters"
+[data]
+dataset = "letters"
+source = "letters/*.csv"
+key = ["id"]
+[data.checks]
+type_change = "widen"
+[target]
+column = "{column}"
+task = "{task}"
+[features]
+include = ["{feature}"]
+{more}
+[train]
+rounds = 10
+[[gates]]
+metric = "{metric}"
+versus = "champion"
+margin = 0.5
+[approval]
+mode = "auto"
+reviewers = 0
+"""
+
+
+def run_letters(workspace: Workspace, **values: str) -> tuple[str | None, str]:
+    """Run the pipeline; return the champion and what the versus gate said of the newest version."""
+    asked = {"column": "y", "task": "multiclass", "feature": "x", "more": "", "metric": "accuracy"} | values
+    (workspace.root / "pipelines" / "letters.toml").write_text(LETTERS.format(**asked))
+    done = cycle.apply(workspace, "letters")
+    newest = lookup.model_version(workspace, "letters", newest=True)
+    return done.champion, gates.report_of(workspace, newest).results[0].sentence
+
+
+def arrive(workspace: Workspace, name: str, rows: pl.DataFrame) -> None:
+    (workspace.root / "letters").mkdir(exist_ok=True)
+    rows.write_csv(workspace.root / "letters" / f"{name}.csv")
+
+
+def test_a_new_class_does_not_stop_the_cycle(empty: Workspace) -> None:
+    arrive(empty, "1", letters(400, "abc"))
+    assert run_letters(empty)[0] == "letters:1"
+    arrive(empty, "2", letters(400, "abcd", 1000))
+    best, sentence = run_letters(empty)
+    assert best == "letters:2"
+    assert sentence.endswith("the champion does not know 'd', to which it gives the probability 0")
+
+
+def test_another_target_or_task_fails_the_gate_and_does_not_stop_the_cycle(empty: Workspace) -> None:
+    arrive(empty, "1", letters(400, "abc"))
+    run_letters(empty)
+    best, sentence = run_letters(empty, column="code", task="regression", metric="rmse")
+    assert best == "letters:1"
+    assert "cannot be compared: the champion is of task multiclass, this model of regression" in sentence
+    best, sentence = run_letters(empty, column="code")
+    assert best == "letters:1"
+    assert "cannot be compared: the champion predicts 'y', this model 'code'" in sentence
+
+
+def test_a_champion_is_scored_as_it_serves_when_a_batch_widens_a_column(empty: Workspace) -> None:
+    arrive(empty, "1", letters(400, "abc"))
+    categorical = {"feature": "code", "more": 'categorical = ["code"]'}
+    assert run_letters(empty, **categorical)[0] == "letters:1"
+    arrive(empty, "2", letters(100, "abc", 1000).with_columns(pl.col("code").cast(pl.Float64)))
+    newer = letters(100, "abc", 2000).with_columns(code=pl.col("code") + 0.5)
+    arrive(empty, "3", newer)
+    best, sentence = run_letters(empty, feature="code")
+    assert best == "letters:1"
+    assert "the champion cannot read these rows: column 'code' has type Float64" in sentence
+
+
 def test_a_failed_gate_blocks_approval(trained: Workspace) -> None:
     judge(trained, auc=0.99)
     assert state(trained) == "failed"

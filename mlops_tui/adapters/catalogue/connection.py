@@ -213,4 +213,7 @@ def _translated(error: Exception, path: Path) -> MlopsError:
         return External(f"the catalogue {path} cannot be read or written: {first}", "mlops doctor; mlops restore")
     if isinstance(error, duckdb.TransactionException | duckdb.FatalException):
         return External(f"the catalogue {path} could not keep the change (disk full?): {first}", "df -h; try again")
+    damaged = ("Corrupt", "checksum", "Serialization", "deserialize", "magic bytes")
+    if isinstance(error, duckdb.InternalException) or any(word in str(error) for word in damaged):
+        return External(f"the catalogue {path} is damaged: {first}", "mlops restore a backup")
     raise error

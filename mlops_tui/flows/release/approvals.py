@@ -114,13 +114,21 @@ def champion(act: Act, model: str) -> int | None:
 
 
 def former_champion(act: Act, model: str) -> ModelVersion | None:
-    """Return the newest former champion that is still approved and is not the champion now."""
-    now = champion(act, model)
-    for change in release.alias_changes(act, model, "champion"):
-        if change.version not in (None, now):
-            version = build.model_version(act, model, change.version)
-            if version and standing(version, release.approvals(act, model, version.version)).state == "approved":
-                return version
+    """Return the champion before the present one that is still approved.
+
+    The tenures are a stack: a new champion is put on top, one that was in it already takes it back to where it
+    was. So going back twice leads two champions back, and not to the one that was left.
+    """
+    tenures: list[int] = []
+    for change in reversed(release.alias_changes(act, model, "champion")):
+        if change.version in tenures:
+            del tenures[tenures.index(change.version) + 1 :]
+        elif change.version is not None:
+            tenures.append(change.version)
+    for number in reversed([one for one in tenures if one != champion(act, model)]):
+        version = build.model_version(act, model, number)
+        if version and standing(version, release.approvals(act, model, number)).state == "approved":
+            return version
     return None
 
 

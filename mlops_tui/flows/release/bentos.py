@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from mlops_tui.errors import NotFound, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Bento, Golden, ModelVersion, Progress, from_json, hash_of, to_json
+from mlops_tui.records import Bento, Golden, ModelVersion, Parity, Progress, from_json, hash_of, to_json
 
 
 def build(workspace: Workspace, reference: str, *, unapproved: bool = False) -> tuple[Bento, bool]:
@@ -63,8 +65,6 @@ def service_code() -> str:
 
 
 def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento:
-    from mlops_tui.adapters import proof
-
     workspace.report(Progress("bento", f"building {version.ref}"))
     home = workspace.home / "bentos"
     contents = store.Contents(version.ref, _files(workspace, version), approved)
@@ -72,7 +72,7 @@ def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento
     workspace.report(Progress("bento", f"proving {built.tag}: golden rows through HTTP"))
     golden = from_json(workspace.objects.get(version.golden), Golden)
     try:
-        parity = proof.prove(home, built.tag, golden, workspace.home / "log")
+        parity = _prove(workspace, built.tag, golden)
     except BaseException:
         store.remove(home, built.tag)  # a Bento that is not proven does not count as built
         raise
@@ -85,6 +85,19 @@ def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento
         release.put_bento(act, bento)
         act.record("bento.built", bento.tag, model=version.ref, approved=approved, parity=asdict(parity))
     return bento
+
+
+def _prove(workspace: Workspace, tag: str, golden: Golden) -> Parity:
+    """Prove a Bento from a folder of its own; a server that a killed proof left there is stopped first."""
+    from mlops_tui.adapters import processes, proof
+
+    runtime = workspace.home / "bentos" / "runtime"
+    name = f"proof-{tag.replace(':', '-')}"
+    for left in processes.serving_from(runtime, f"{name}{os.sep}"):
+        processes.stop(left.pid, left.born)
+    parity = proof.prove(workspace.home / "bentos", tag, golden, runtime / name)
+    shutil.rmtree(runtime / name, ignore_errors=True)
+    return parity
 
 
 def _files(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlops_tui.adapters import bento as store
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.catalogue import release
 from mlops_tui.errors import External, InvalidInput, NotFound, Refused, unknown
 from mlops_tui.flows import lookup
-from mlops_tui.flows.release import approvals, bentos
+from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.names import valid_name
 from mlops_tui.records import Bento, Deployment, Progress
 
 READY_SECONDS = 90.0
+LOG_BYTES = 20_000_000  # a log larger than this is set aside, once, when the next server starts
 State = Literal["running", "stopped", "down"]
 
 
@@ -39,31 +40,47 @@ def start(
     A deployment of that name that serves another version is replaced: on the same port the new server is ready
     before the old one is stopped. Raises Refused for what is not approved unless `unapproved` is said.
     """
+    from mlops_tui.flows.release import bentos
+
     version = lookup.model_version(workspace, reference)
     name = valid_name("deployment", version.model if place.name is None else place.name)
-    _check_port(workspace, name, place)
-    bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
-    with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=READY_SECONDS):
+    with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=2 * READY_SECONDS):
         known = _find(workspace, name)
         running = known is not None and processes.alive(known.pid, known.born)
+        _reap(workspace, name, known)
         target = _target(known, place)
-        if (
-            known
-            and running
-            and known.bento == bento.tag
-            and _is_this(known, bento)
-            and target == (known.host, known.port)
-        ):
-            return known, False
-        return _replace(workspace, name, bento, target, known if running else None), True
+        stays = known if known and running and (known.host, known.port) == target else None
+        if stays is None:
+            _check_port(workspace, name, target)
+        bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
+        if stays and stays.bento == bento.tag and stays.started_at >= bento.created_at:
+            return stays, False
+        with workspace.exclusive(f"port-{target[1]}", f"the port {target[1]}", timeout=READY_SECONDS):
+            return _replace(workspace, name, bento, target, known if running else None), True
 
 
-def _check_port(workspace: Workspace, name: str, place: Place) -> None:
+def _runtime(workspace: Workspace) -> Path:
+    """The folder of the servers' own folders: NAME-TIME for a deployment."""
+    return workspace.home / "bentos" / "runtime"
+
+
+def _reap(workspace: Workspace, name: str, known: Deployment | None) -> None:
+    """Stop servers of this deployment that nobody wrote down: whoever started them was killed. Remove their folders.
+
+    They are told by the folder that only we give them; nobody else can be starting one, for we hold the lock.
+    """
+    for process in processes.serving_from(_runtime(workspace), f"{name}-"):
+        if known is None or process.pid != known.pid:
+            processes.stop(process.pid, process.born)
+    live = {one.home for one in processes.serving_from(_runtime(workspace), f"{name}-")}
+    for folder in _runtime(workspace).glob(f"{name}-*"):
+        if folder.name.removeprefix(f"{name}-").isdigit() and folder not in live:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_port(workspace: Workspace, name: str, target: tuple[str, int]) -> None:
     """Raise External, before anything is built, if the port is not ours to take, and name the deployment on it."""
-    known = _find(workspace, name)
-    host, port = _target(known, place)
-    if known and processes.alive(known.pid, known.born) and (known.host, known.port) == (host, port):
-        return
+    host, port = target
     for other in list_deployments(workspace):
         if other.name != name and other.port == port and state(other) == "running":
             raise External(f"port {port} is taken by the deployment '{other.name}'", "choose another: --port")
@@ -75,20 +92,19 @@ def _target(known: Deployment | None, place: Place) -> tuple[str, int]:
     return host, place.port or (known.port if known else 3000)
 
 
-def _is_this(deployment: Deployment, bento: Bento) -> bool:
-    """Whether a deployment was started from this build of a Bento, not from an older one of the same tag."""
-    return deployment.started_at >= bento.created_at
-
-
 def _replace(
     workspace: Workspace, name: str, bento: Bento, target: tuple[str, int], old: Deployment | None
 ) -> Deployment:
     """Start a server, wait until it answers for its model, write it down, then stop the one it replaces."""
+    from mlops_tui.adapters import bento as store
+
     host, port = target
     home = workspace.home / "bentos"
     log = workspace.home / "log" / f"deployment-{name}.log"
-    runtime = home / "runtime" / f"{name}-{workspace.now():%Y%m%d%H%M%S%f}"
+    runtime = _runtime(workspace) / f"{name}-{workspace.now():%Y%m%d%H%M%S%f}"
     server = processes.Server(store.find(home, bento.tag).folder, runtime, log, host, port)
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
     workspace.report(Progress("deploy", f"starting {bento.tag} on {server.url}"))
     process = processes.start(server, beside=old is not None and (old.host, old.port) == target)
     try:
@@ -98,17 +114,21 @@ def _replace(
             name, bento.model, bento.version, bento.tag, host, port, process.pid, process.born,
             "running", workspace.user, now,
         )  # fmt: skip
-        _write(workspace, deployment)
+        _write(workspace, deployment, bento)
     except BaseException:
         processes.stop(process.pid, process.born)
         raise
     if old is not None:
         processes.stop(old.pid, old.born)
+    _reap(workspace, name, deployment)
     return deployment
 
 
-def _write(workspace: Workspace, deployment: Deployment) -> None:
-    """Put a deployment in the place of what served under its name, whose time ends now, and move the alias `live`."""
+def _write(workspace: Workspace, deployment: Deployment, bento: Bento) -> None:
+    """Put a deployment in the place of what served under its name, whose time ends now.
+
+    The alias `live` moves to it if it is approved: a trial of what is not must not change what a bare name means.
+    """
     with workspace.catalogue.write(deployment.started_at) as act:
         former = release.deployment(act, deployment.name)
         if former is not None and former.stopped_at is None:
@@ -116,7 +136,8 @@ def _write(workspace: Workspace, deployment: Deployment) -> None:
         release.put_deployment(act, deployment)
         model = f"{deployment.model}:{deployment.version}"
         act.record("deployment.started", deployment.name, model=model, url=deployment.url, pid=deployment.pid)
-        approvals.point(act, deployment.model, "live", deployment.version, f"deployment {deployment.name}")
+        if bento.approved:
+            approvals.point(act, deployment.model, "live", deployment.version, f"deployment {deployment.name}")
 
 
 def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
@@ -125,6 +146,7 @@ def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
     with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=READY_SECONDS):
         known = get(workspace, name)
         ran = processes.stop(known.pid, known.born)
+        _reap(workspace, name, None)
         if known.wanted == "stopped":
             return known, ran
         with workspace.catalogue.write(workspace.now()) as act:
@@ -132,15 +154,16 @@ def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
             release.put_deployment(act, ended)
             release.end_deployment(act, ended)
             act.record("deployment.stopped", name, model=f"{known.model}:{known.version}", was_running=ran)
-            others = [
-                item for item in release.deployments(act) if item.model == known.model and item.wanted == "running"
-            ]
+            approved = {one.tag for one in release.bentos(act, known.model) if one.approved}
+            others = [one for one in release.deployments(act) if one.wanted == "running" and one.bento in approved]
             approvals.point(act, known.model, "live", others[0].version if others else None, f"{name} stopped")
     return ended, ran
 
 
 def rollback(workspace: Workspace, name: str, reference: str | None = None) -> tuple[Deployment, bool]:
     """Make the former approved champion, or a named version, champion again and serve it."""
+    from mlops_tui.flows.release import bentos
+
     known = get(workspace, name)
     if reference is None:
         with workspace.catalogue.read() as act:

@@ -90,8 +90,8 @@ def _evidence(
 
     from mlops_tui.core import versus
     from mlops_tui.core.gates import Evidence
+    from mlops_tui.core.metrics import Rival
     from mlops_tui.core.target import answers_for
-    from mlops_tui.core.versus import Rival
 
     frame = lookup.frame(workspace, lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}"))
     rows = pl.read_parquet(workspace.objects.checked_path(version.rows))

@@ -140,10 +140,12 @@ def explain(workspace: Workspace, reference: str, path: Path | None, limit: int)
     details = lookup.run_details(workspace, lookup.run(workspace, version.run))
     if path is None:
         return Explanation(version.ref, details.importance, [])
-    from mlops_tui.adapters import sources
+    from mlops_tui.adapters import scans
     from mlops_tui.core import requests, scoring
 
     scorer = lookup.scorer(workspace, version)
-    frame = requests.frame_for(scorer.signature, sources.read(path).head(limit))
-    told = zip(scoring.answers(scorer, frame), scoring.explain(scorer, frame), strict=True)
+    types = {one.name: one.dtype for one in scorer.signature.inputs}
+    with scans.naming(path):
+        frame = requests.frame_for(scorer.signature, scans.scan(path, types).head(limit).collect())
+        told = zip(scoring.answers(scorer, frame), scoring.explain(scorer, frame), strict=True)
     return Explanation(version.ref, details.importance, [answer | why for answer, why in told])

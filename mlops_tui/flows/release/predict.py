@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_tui.adapters.files import unfinished
 from mlops_tui.errors import External, InvalidInput, NotFound
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
@@ -37,7 +37,8 @@ def predict(workspace: Workspace, reference: str, source: Path, target: Path) ->
     scorer = lookup.scorer(workspace, version)
     rows = scans.scan(source, {one.name: one.dtype for one in scorer.signature.inputs})
     schema = rows.collect_schema()
-    scored = scoring.predict(scorer, requests.frame_for(scorer.signature, pl.DataFrame(schema=schema)))
+    with scans.naming(source):
+        scored = scoring.predict(scorer, requests.frame_for(scorer.signature, pl.DataFrame(schema=schema)))
     taken = [name for name in scored.columns if name in schema]
     if taken:
         raise InvalidInput(f"{source} has a column '{taken[0]}' already, which the answer would hide")
@@ -51,14 +52,13 @@ def predict(workspace: Workspace, reference: str, source: Path, target: Path) ->
         workspace.report(Progress("predict", source.name, done, total))
         return frame.hstack(answer)
 
-    _sink(rows.map_batches(batch, streamable=True, schema={**schema, **scored.schema}), target)
+    with scans.naming(source):
+        _sink(rows.map_batches(batch, streamable=True, schema={**schema, **scored.schema}), target)
     return version, total
 
 
 def _sink(rows: pl.LazyFrame, target: Path) -> None:
-    import polars as pl
-
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = unfinished(target)
     try:
         match target.suffix:
             case ".parquet":
@@ -72,7 +72,5 @@ def _sink(rows: pl.LazyFrame, target: Path) -> None:
         part.replace(target)
     except OSError as error:
         raise External(f"cannot write {target}: {error.strerror or error}") from None
-    except pl.exceptions.PolarsError as error:
-        raise InvalidInput(f"the rows could not be scored: {str(error).strip().splitlines()[0]}") from None
     finally:
         part.unlink(missing_ok=True)
