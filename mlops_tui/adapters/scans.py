@@ -31,7 +31,7 @@ def scan(path: Path, types: dict[str, str]) -> pl.LazyFrame:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Raise what is wrong with the rows of a file, found where they are read, as an InvalidInput that names the file."""
+    """Raise what is wrong with rows, found where they are read, as an InvalidInput that names their file."""
     try:
         yield
     except InvalidInput as error:

@@ -126,7 +126,12 @@ def run(args: list[str]) -> int:
         return _misused(error, as_json)
     except (KeyboardInterrupt, typer.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # Typer's guess at a file that ends too early
-            output.error("invalid_input", f"a file is cut off: {error.__cause__}", "copy or write it again", as_json)
+            output.error(
+                "invalid_input",
+                f"a file ends too early: {error.__cause__ or 'cut off'}",
+                "copy or write it again",
+                as_json,
+            )
             return InvalidInput.exit_code
         output.error("interrupted", "interrupted; what was finished is kept", "", as_json)
         return EXIT_INTERRUPTED

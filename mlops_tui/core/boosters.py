@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 from mlops_tui.core.fitting import OBJECTIVES
 from mlops_tui.errors import InvalidInput
@@ -117,7 +118,7 @@ def _check_categories(tree: dict[str, str], splits: int, thresholds: list[float]
     _must(all(0 <= one < splits and one == int(one) for one in thresholds), "threshold: a set that is not there")
     if splits:
         bounds, words = _ints(tree["cat_boundaries"], "cat_boundaries"), _ints(tree["cat_threshold"], "cat_threshold")
-        rising = all(low < high for low, high in zip(bounds, bounds[1:], strict=False))
+        rising = all(low < high for low, high in pairwise(bounds))
         _must(len(bounds) == splits + 1 and rising and bounds[0] == 0, "cat_boundaries do not rise from 0")
         _must(bounds[-1] == len(words), "cat_boundaries: not the length of cat_threshold")
         _must(all(0 <= one < 2**32 for one in words), "cat_threshold: not of 32 bits")

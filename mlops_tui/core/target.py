@@ -41,7 +41,7 @@ def labelled(frame: pl.DataFrame, settings: Target) -> tuple[pl.DataFrame, NDArr
     kept = np.flatnonzero(whole).astype(np.int64)
     if len(kept) == 0:
         raise InvalidInput(f"target: no row has a value of '{settings.column}'")
-    return (frame if len(kept) == frame.height else frame[kept]), kept, tuple(messages)
+    return (frame if len(kept) == frame.height else frame.filter(whole)), kept, tuple(messages)
 
 
 def weights(frame: pl.DataFrame, settings: Target) -> Floats | None:

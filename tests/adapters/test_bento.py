@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_tui import golden
+from mlops_tui import golden, names
 from mlops_tui.adapters import bento, processes, proof
 from mlops_tui.errors import External, InvalidInput, NotFound, Refused
 from mlops_tui.records import Golden
@@ -157,3 +158,14 @@ def test_answers_equal_themselves(answers: list[dict[str, object]]) -> None:
 def test_any_other_answer_is_found_out(found: dict[str, object]) -> None:
     assert golden.compare([{"p": 1.0}], [found]).where is not None
     assert golden.compare([{"p": 1.0}], [{"p": 1.0}, found]).where == "expected 1 answers, found 2"
+
+
+@given(st.sampled_from(["flight-delay", "a.b", "x" * 63]) | st.from_regex(names.NAME, fullmatch=True))
+def test_every_name_of_a_model_gives_a_tag_of_its_own(name: str) -> None:
+    name = name[:63].rstrip("-_.")
+    tag = bento.tag_name(names.check_name(name))
+    assert re.fullmatch(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?", tag)
+    assert len(tag) <= 63
+    others = {name.lower(), name.upper(), name.swapcase(), tag} - {name}
+    assert tag not in {bento.tag_name(other) for other in others}
+    assert (tag == name) == (name == name.lower() and not bento.HASHED.fullmatch(name))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import httpx
 import msgspec
 import pytest
@@ -183,6 +185,45 @@ def test_a_large_batch_and_many_clients_get_the_same_answers(client: httpx.Clien
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.post("/predict", json=[ROW]).json()["predictions"], range(80)))
     assert answers == [[one]] * 80
+
+
+def test_more_rows_than_the_limit_are_413(client: httpx.Client) -> None:
+    for path, limit in service.ROW_LIMITS.items():
+        body = b"[" + b"{}," * limit + b"{}]"
+        answer = client.post(path, content=body)
+        assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")
+        assert f"{limit} at most" in answer.json()["error"]["message"]
+        assert client.post(path, content=b"[" + b"{}," * (limit - 1) + b"{}]").status_code == 200
+
+
+def test_two_large_requests_work_at_once_and_the_others_wait(loaded: service.Served) -> None:
+    seen: list[tuple[int, int]] = []
+    replies: list[service.Reply] = []
+    body = msgspec.json.encode([ROW] * 20_000)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body}
+
+    async def ask() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+        replies.append(await service._reply(loaded, scope, receive, "r"))
+
+    async def watch() -> None:
+        while len(replies) < 6:
+            found = service.large().statistics()
+            seen.append((found.borrowed_tokens, found.tasks_waiting))
+            await anyio.lowlevel.checkpoint()
+
+    async def everything() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(ask)
+            tasks.start_soon(watch)
+
+    anyio.run(everything)
+    service.large.cache_clear()
+    assert [reply.status for reply in replies] == [200] * 6
+    assert max(seen) == (2, 4)
 
 
 def test_a_client_that_goes_away_or_speaks_no_http_harms_nobody(client: httpx.Client) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from mlops_tui.adapters import ports
+from mlops_tui.errors import InvalidInput
 from mlops_tui.flows.workspace import Workspace
 from tests import workspaces
 from tests.cli.called import Answer, call, catalogue_state, process
@@ -74,6 +77,13 @@ TYPED: list[tuple[str, tuple[str, ...]]] = [
     ("models predict flight-delay nothing.csv scored.csv", ("nothing.csv",)),
     ("models predict flight-delay data/flights scored.csv", ("data/flights",)),
     ("pipelines new extra data/flights --target nothing", ("no column 'nothing'",)),
+    ("models export flight-delay .", (". is a folder", "name a file")),
+    ("models export flight-delay /", ("/ is a folder", "name a file")),
+    ("models predict flight-delay data/flights/2013-01.parquet data/flights/..", ("data/flights/..",)),
+    ("datasets export flights .", (".",)),
+    ("backup .", (". is a folder",)),
+    ("backup ..", (".. is a folder",)),
+    ("datasets add extra ~nosuchuser7/x.csv", ("~nosuchuser7", "no such user")),
     ("--color pink models list", ("pink", "always")),
 ]
 
@@ -93,7 +103,10 @@ NAMES = [
     "x; DROP TABLE runs; --",
     "",
     ".hidden",
-    "a" * 65,
+    "a" * 64,
+    "flight-",
+    "a_",
+    "a.b-",
     "naïve",
     "a\nb",
     "two words",
@@ -275,6 +288,54 @@ def test_numbers_beyond_all_measure(empty: Workspace) -> None:
     assert answer.code in (0, 2), answer.err
     if answer.code:
         told(answer)
+
+
+def test_a_file_whose_name_is_no_text(empty: Workspace) -> None:
+    folder = empty.root / "data" / "odd"
+    folder.mkdir(parents=True)
+    (folder / "good.csv").write_text("x\n1\n")
+    (folder / os.fsdecode(b"\xff.csv")).write_text("x\n2\n")
+    told(call(empty.root, "datasets", "add", "odd", "data/odd"), "\\xff.csv", "not UTF-8", "rename")
+    assert call(empty.root, "datasets", "list", "--json").json["items"] == []
+
+
+def test_a_value_that_is_no_number_names_the_file(trained: Workspace) -> None:
+    rows = pl.read_parquet(workspaces.SAMPLE / "flights" / "2013-03.parquet").head(30)
+    rows = rows.with_columns(distance=pl.when(pl.int_range(30) == 20).then(pl.lit("far")).otherwise("distance"))
+    rows.write_csv(trained.root / "bad.csv")
+    told(call(trained.root, "models", "predict", "flight-delay:1", "bad.csv", "out.csv"), "bad.csv", "far")
+    told(call(trained.root, "models", "explain", "flight-delay:1", "bad.csv", "--limit", 30), "bad.csv", "far")
+    rows.drop("distance").write_csv(trained.root / "less.csv")
+    told(call(trained.root, "models", "predict", "flight-delay:1", "less.csv", "out.csv"), "less.csv", "'distance'")
+    assert not (trained.root / "out.csv").exists()
+
+
+def test_explain_reads_what_predict_reads(trained: Workspace) -> None:
+    """A CSV whose first rows look like another type: its types are those that the model was trained on."""
+    rows = pl.read_parquet(workspaces.SAMPLE / "flights" / "2013-03.parquet").head(8)
+    rows.with_columns(carrier=pl.lit("7"), distance=pl.lit(None)).write_csv(trained.root / "rows.csv")
+    assert call(trained.root, "models", "predict", "flight-delay:1", "rows.csv", "out.csv").code == 0
+    answer = call(trained.root, "models", "explain", "flight-delay:1", "rows.csv", "--limit", 3, "--json")
+    assert answer.code == 0, answer.err
+    assert len(answer.json["rows"]) == 3
+
+
+@pytest.mark.parametrize("host", ["\udcff", "ü" * 70, "a\0b"])
+def test_a_host_that_is_no_name(host: str) -> None:
+    for act in (ports.check, lambda host, port: ports.bound(host, port, beside=False)):
+        with pytest.raises(InvalidInput, match="no address") as error:
+            act(host, 0)
+        error.value.message.encode()
+
+
+def test_a_backup_that_is_cut_off(trained: Workspace) -> None:
+    path = trained.root / "backup.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(trained.home / "catalogue.duckdb", "catalogue.duckdb")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    before = catalogue_state(trained.root)
+    told(call(trained.root, "restore", path, "--yes"), "backup.tar.gz", "no backup")
+    assert catalogue_state(trained.root) == before
 
 
 # ── places ───────────────────────────────────────────────────────────────────────────────────────

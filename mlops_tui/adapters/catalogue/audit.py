@@ -45,7 +45,10 @@ def count(act: Act) -> int:
 
 
 def broken_links(act: Act) -> list[int]:
-    """Return the numbers of events that were changed, removed or put in; empty if the chain holds."""
+    """Return the numbers of events that were changed, put in, or follow one that was taken out; empty if all hold.
+
+    Events cut off at the end of the chain leave no trace in it.
+    """
     broken, previous, expected = [], START, 1
     for row in act.query(f"SELECT {COLUMNS} FROM audit ORDER BY number"):
         event = _event(row)

@@ -34,7 +34,6 @@ from mlops_tui.records import (
 
 PIECES = ("booster", "transform", "signature", "calibration", "reference", "golden", "rows")
 MOST_BYTES = 2 * 2**30
-HASH = re.compile(r"[0-9a-f]{64}")
 RUN_ID = re.compile(r"[0-9a-f]{12}")
 RECORDS: dict[str, type[object]] = {
     "transform": Transform, "signature": Signature, "calibration": Calibration, "golden": Golden,

@@ -145,7 +145,8 @@ def explain(workspace: Workspace, reference: str, path: Path | None, limit: int)
 
     scorer = lookup.scorer(workspace, version)
     types = {one.name: one.dtype for one in scorer.signature.inputs}
+    rows = scans.scan(path, types).head(limit)
     with scans.naming(path):
-        frame = requests.frame_for(scorer.signature, scans.scan(path, types).head(limit).collect())
+        frame = requests.frame_for(scorer.signature, rows.collect())
         told = zip(scoring.answers(scorer, frame), scoring.explain(scorer, frame), strict=True)
     return Explanation(version.ref, details.importance, [answer | why for answer, why in told])
