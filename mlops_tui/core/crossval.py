@@ -12,7 +12,7 @@ from mlops_tui.core import metrics
 from mlops_tui.core.features import learn, monotone
 from mlops_tui.core.fitting import dataset, fit
 from mlops_tui.core.material import Material, answers_on, calibrated, columns, encoded, skipped, take
-from mlops_tui.core.scoring import Scorer, load
+from mlops_tui.core.scoring import Scorer, load, score
 from mlops_tui.core.split import Ints, folds, held_out
 from mlops_tui.records import Fold
 
@@ -43,7 +43,7 @@ def _fold(material: Material, scorer: Scorer, params: dict[str, Any], parts: tup
     signature = replace(scorer.signature, threshold=_plain_threshold(material))
     fold_scorer = load(fitted.text, transform, signature, None, material.threads)
     if len(held):
-        fold_scorer = calibrated(material, fold_scorer, held)
+        fold_scorer = calibrated(material, fold_scorer, held, score(fold_scorer, take(material.frame, held)))
     found = metrics.evaluate(answers_on(material, fold_scorer, test), seed=settings.train.seed)
     return Fold(len(train), len(test), tuple(one for one in found if isfinite(one.value)))
 

@@ -105,18 +105,20 @@ def encoded(material: Material, transform: Transform, part: Ints, *, balanced: b
     return Rows(encode(transform, take(inputs, part)), y, weight, query)
 
 
-def answers_on(material: Material, scorer: Scorer, part: Ints) -> metrics.Answers:
-    """Return truth and scores of some rows."""
+def answers_on(material: Material, scorer: Scorer, part: Ints, raw: Floats | None = None) -> metrics.Answers:
+    """Return truth and scores of some rows; `raw` are their scores before calibration, where they are known."""
     signature = scorer.signature
     query = None if material.query is None else material.query[part]
-    scores = score(scorer, take(material.frame, part))
+    scores = score(scorer, take(material.frame, part)) if raw is None else calibrations.apply(scorer.calibration, raw)
     return metrics.Answers(signature.task, material.y[part], scores, query, signature.quantile, signature.threshold)
 
 
-def calibrated(material: Material, scorer: Scorer, part: Ints) -> Scorer:
-    """Return a binary model's scorer, calibrated and with its threshold chosen, as the settings ask, on some rows."""
-    settings = material.settings.train
-    scores, y = score(scorer, take(material.frame, part)), material.y[part]
+def calibrated(material: Material, scorer: Scorer, part: Ints, scores: Floats) -> Scorer:
+    """Return a binary model's scorer, calibrated and with its threshold chosen, as the settings ask, on some rows.
+
+    `scores` are those that it gives to these rows.
+    """
+    settings, y = material.settings.train, material.y[part]
     calibration = None
     if settings.calibration != "none":
         calibration = calibrations.fit(settings.calibration, scores, y)

@@ -88,6 +88,7 @@ def _post(text: str, answer: str, example: dict[str, Any]) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     responses = _get(text, "application/json", {"$ref": f"#/components/schemas/{answer}"})["responses"]
     responses["400"] = {"description": "Rows that the model cannot read.", "content": error}
+    responses["413"] = {"description": "A body of more than 8 MiB, or too many rows.", "content": error}
     body = {"required": True, "content": {"application/json": rows}}
     return {"post": {"summary": text, "requestBody": body, "responses": responses}}
 

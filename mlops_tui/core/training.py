@@ -19,7 +19,7 @@ from mlops_tui.core.crossval import cross_validate
 from mlops_tui.core.features import choose, input_columns, learn, learn_inputs
 from mlops_tui.core.fitting import Fitted, Report, dataset, fit, parameters, search, shares
 from mlops_tui.core.material import Material, answers_on, calibrated, encoded, prepare, skipped, take
-from mlops_tui.core.scoring import Scorer, load
+from mlops_tui.core.scoring import Scorer, load, score
 from mlops_tui.core.split import Ints, Sets
 from mlops_tui.records import (
     Calibration,
@@ -82,8 +82,8 @@ def train(
     fitted, params, tried = _grow(material, transform, params, watch, clock or cpu)
     messages += tried
     watch.step("evaluate", "on validation and test rows")
-    scorer = _scorer(material, transform, fitted)
-    details, test, shown, shown_scores = _judge(material, scorer, fitted, params)
+    scorer, raw = _scorer(material, transform, fitted)
+    details, test, shown, shown_scores = _judge(material, (scorer, raw), fitted, params)
     watch.step("keep", "reference sample and golden rows")
     reference = samples.reference(take(material.frame, shown), shown_scores, scorer)
     golden = samples.golden(take(material.frame, sets.test), scorer, settings.train.seed)
@@ -167,27 +167,29 @@ def _tune(
     return search(tune, params, judge, material.settings.train.seed, out_of_time)
 
 
-def _scorer(material: Material, transform: Transform, fitted: Fitted) -> Scorer:
-    """The scorer with its whole signature, calibrated, its threshold chosen, all on validation rows."""
+def _scorer(material: Material, transform: Transform, fitted: Fitted) -> tuple[Scorer, Floats]:
+    """The scorer with its whole signature, calibrated, its threshold chosen, and its raw scores of validation rows."""
     inputs = learn_inputs(take(material.frame, material.sets.train), transform)
     known = {one.name for one in inputs}
     extras = tuple(name for name in _extras(material) if name not in known)
     signature = replace(material.signature, inputs=inputs, extras=extras)
     scorer = load(fitted.text, transform, signature, None, material.threads)
-    return calibrated(material, scorer, material.sets.validation) if signature.task == "binary" else scorer
+    judged = material.sets.validation
+    raw = score(scorer, take(material.frame, judged))
+    return (calibrated(material, scorer, judged, raw) if signature.task == "binary" else scorer), raw
 
 
 def _extras(material: Material) -> tuple[str, ...]:
-    """Columns that a request may carry for others to read: key and time."""
-    data = material.settings.data
-    return tuple(name for name in dict.fromkeys((*data.key, data.time)) if name in material.frame.columns)
+    """Columns that a request may carry for others to read: key, time, and the query of rows to rank."""
+    data, query = material.settings.data, material.settings.target.query
+    return tuple(name for name in dict.fromkeys((*data.key, data.time, query)) if name in material.frame.columns)
 
 
 def _judge(
-    material: Material, scorer: Scorer, fitted: Fitted, params: dict[str, Any]
+    material: Material, model: tuple[Scorer, Floats], fitted: Fitted, params: dict[str, Any]
 ) -> tuple[RunDetails, metrics.Answers, Ints, Floats]:
     """Metrics of every set, with intervals on test; the training rows are judged on the reference sample."""
-    sets, seed = material.sets, material.settings.train.seed
+    (scorer, raw), sets, seed = model, material.sets, material.settings.train.seed
     query = None if material.query is None else material.query[sets.train]
     shown = samples.sample(sets.train, query, seed)
     shown = material.in_queries(shown)
@@ -195,7 +197,7 @@ def _judge(
     on_train = answers_on(material, scorer, shown)
     found = tuple(one for one in metrics.evaluate(test, seed=seed) if isfinite(one.value))
     told = {"test": found, "train": _plainly(on_train, found)}
-    told["validation"] = _plainly(answers_on(material, scorer, sets.validation), found)
+    told["validation"] = _plainly(answers_on(material, scorer, sets.validation, raw), found)
     sizes = {"train": len(sets.train), "validation": len(sets.validation), "test": len(sets.test)}
     names = [feature.name for feature in scorer.transform.features]
     importance = sorted(zip(names, shares(fitted.gain), strict=True), key=lambda pair: (-pair[1], pair[0]))

@@ -43,9 +43,12 @@ def fill(workspace: Workspace) -> None:
             at = run.started_at - timedelta(minutes=number + 1)
             metrics = {name: value - number / RUNS / 10 for name, value in run.metrics.items()}
             made: Run = dataclasses.replace(run, id=f"{number:012x}", started_at=at, metrics=metrics)
-            ids.append(made.id), bodies.append(to_json(made).decode()), moments.append(build.naive(at))
+            ids.append(made.id)
+            bodies.append(to_json(made).decode())
+            moments.append(build.naive(at))
         act.change(
-            "INSERT INTO runs SELECT unnest(?::VARCHAR[]), ?, 'completed', ?, unnest(?::TIMESTAMP[]), unnest(?::VARCHAR[])",
+            "INSERT INTO runs SELECT unnest(?::VARCHAR[]), ?, 'completed', ?, unnest(?::TIMESTAMP[]),"
+            " unnest(?::VARCHAR[])",
             *(ids, run.pipeline, run.key, moments, bodies),
         )
         act.change(
@@ -63,7 +66,10 @@ def test_acts(trained: Workspace) -> None:
         with trained.catalogue.write(trained.now()) as act:
             act.record("bench.noted", "flight-delay")
 
-    rows = [("write: one audit event", *a_second(write)), ("read: the model versions", *a_second(lambda: _read(trained)))]
+    rows = [
+        ("write: one audit event", *a_second(write)),
+        ("read: the model versions", *a_second(lambda: _read(trained))),
+    ]
     show("acts of one process, each locking, opening and closing the file", ("act", "a second", "CPU ms"), rows)
 
 

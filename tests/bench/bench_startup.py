@@ -7,7 +7,7 @@ import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from mlops_tui.adapters.catalogue import release

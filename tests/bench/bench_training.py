@@ -1,8 +1,8 @@
 """CPU of `mlops run` that trains and judges, against a plain script of the same rows, features and parameters.
 
 Both are whole processes, with one thread: LightGBM's threads spin while they wait for each other, and on a busy
-machine that is measured instead. The data is the sample, once, 4 and 16 times over; a line through the three gives what a
-row costs and what is paid once.
+machine that is measured instead. The data is the sample, once, 4 and 16 times over; a line through the three gives
+what a row costs and what is paid once.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.bench
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 TIMES, ROUNDS = (1, 4, 16), 100
 FIXED_SECONDS = 1.0
-"""What `mlops run` may spend beside 1.10 × the plain script, however many rows: the catalogue, the plan, 500 resamples
-of each interval, golden rows, 2,000 rows of reference, the gates and their report."""
+"""What `mlops run` may spend beside 1.10 × the plain script: the catalogue, the plan, checks of what is derived,
+intervals, golden rows, a reference sample, the gates and their report."""
 
 
 def write_flights(folder: Path, times: int) -> int:

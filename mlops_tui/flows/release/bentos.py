@@ -68,7 +68,9 @@ def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento
     workspace.report(Progress("bento", f"building {version.ref}"))
     home = workspace.home / "bentos"
     contents = store.Contents(version.ref, _files(workspace, version), approved)
-    built = store.build(home, contents, version.model.lower(), f"v{version.version}{'' if approved else '-unapproved'}")
+    built = store.build(
+        home, contents, store.tag_name(version.model), f"v{version.version}{'' if approved else '-unapproved'}"
+    )
     workspace.report(Progress("bento", f"proving {built.tag}: golden rows through HTTP"))
     golden = from_json(workspace.objects.get(version.golden), Golden)
     try:
