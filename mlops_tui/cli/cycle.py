@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,16 +63,18 @@ def _demo_text(done: Demo, directory: Path) -> str:
         )
         for row, answer, late in zip(done.rows, done.answer["predictions"], done.truth, strict=True)
     ]
+    program = "mlops" if shutil.which("mlops") else sys.argv[0]
+    approved = "approved" if done.approved else "NOT approved"
     columns = ("carrier", "to", "leaves at", "P(late)", "predicted late", "was late")
     return "\n".join([
         _steps_text(done.first.steps), "", _steps_text(done.second.steps), "",
         report_text(done.report), "",
-        f"POST {done.url}/predict → {done.answer['model']}, approved, answered request {done.answer['request_id']}",
+        f"POST {done.url}/predict → {done.answer['model']}, {approved}, answered request {done.answer['request_id']}",
         output.table(columns, shown, "no rows"), "",
         "try next:",
-        f"  mlops -C {directory} status",
-        f"  mlops -C {directory} models show flight-delay",
-        f"  mlops -C {directory} deployments start flight-delay",
+        f"  {program} -C {directory} status",
+        f"  {program} -C {directory} models show flight-delay",
+        f"  {program} -C {directory} deployments start flight-delay",
     ])  # fmt: skip
 
 

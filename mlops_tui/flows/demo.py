@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlops_tui.adapters import ports
+from mlops_tui.adapters import ports, processes
 from mlops_tui.errors import External, NotFound
 from mlops_tui.flows import cycle, lookup
 from mlops_tui.flows.release import approvals, deployments, gates
@@ -35,6 +35,7 @@ class Demo:
     rows: list[dict[str, Any]]
     truth: list[Any]
     answer: dict[str, Any]
+    approved: bool  # as the server itself says
 
 
 def run(root: Path, say: Callable[[str], None], report: Callable[[Progress], None]) -> Demo:
@@ -52,10 +53,13 @@ def run(root: Path, say: Callable[[str], None], report: Callable[[Progress], Non
     rows, truth = unseen_rows(workspace, sample / "flights" / UNSEEN)
     try:
         answer = post(deployment.url, "/predict", {"rows": rows})
+        about = processes.ask(deployment.url, "/metadata") or {}
     finally:
         deployments.stop(workspace, deployment.name)
     judged = gates.report_of(workspace, version)
-    return Demo(str(workspace.root), first, second, judged, deployment.url, rows, truth, answer)
+    return Demo(
+        str(workspace.root), first, second, judged, deployment.url, rows, truth, answer, about.get("approved") is True
+    )
 
 
 def sample_data() -> Path:
