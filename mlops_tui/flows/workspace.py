@@ -80,7 +80,8 @@ class Workspace:
     @property
     def threads(self) -> int:
         """How many threads a training uses."""
-        return self.settings.training.threads or len(os.sched_getaffinity(0))
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return self.settings.training.threads or allowed or 1
 
     @contextmanager
     def exclusive(self, name: str, what: str, timeout: float | None = None) -> Iterator[None]:
