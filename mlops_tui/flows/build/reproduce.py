@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.config import PipelineFile
-from mlops_tui.errors import External, NotFound
+from mlops_tui.errors import External, MlopsError, NotFound
 from mlops_tui.flows import lookup
 from mlops_tui.flows.build import runs
 from mlops_tui.flows.workspace import Workspace, environment, training_code
@@ -47,7 +47,8 @@ class Instead:
 def reproduce(workspace: Workspace, prefix: str, instead: Instead = Instead()) -> Reproduced:
     """Train a completed run again and compare; nothing is written to the catalogue.
 
-    Raises NotFound for a run that made no model, External if its data can no longer be read at all.
+    Where a part of the data is not what it was, the answer is "different", whatever training on it still gives.
+    Raises NotFound for a run that made no model.
     """
     run = lookup.run(workspace, prefix)
     version = runs.model_of(workspace, run)
@@ -56,10 +57,15 @@ def reproduce(workspace: Workspace, prefix: str, instead: Instead = Instead()) -
     settings = _settings(run, instead.seed)
     was = lookup.dataset_version(workspace, f"{run.dataset}:{run.dataset_version}")
     dataset = lookup.dataset_version(workspace, instead.dataset) if instead.dataset else was
-    causes = [*_data(workspace, was, dataset), *_causes(workspace, run, settings.train.seed)]
-    trained = _train(workspace, settings, dataset, run.threads)
-    results = _results(workspace, run, version, trained)
-    return Reproduced(run.id, not results, tuple(causes), tuple(results))
+    damage = _damage(workspace, dataset)
+    causes = [*_other_data(was, dataset), *damage, *_causes(workspace, run, settings.train.seed)]
+    try:
+        results = _results(workspace, run, version, _train(workspace, settings, dataset, run.threads))
+    except MlopsError as error:
+        if not damage:
+            raise
+        results = [Differing("model", version.ref, f"not trained: {error.message}")]
+    return Reproduced(run.id, not (results or damage), tuple(causes), tuple(results))
 
 
 def _settings(run: Run, seed: int | None) -> PipelineFile:
@@ -71,12 +77,16 @@ def _settings(run: Run, seed: int | None) -> PipelineFile:
     return PipelineFile.model_validate({"pipeline": {"name": run.pipeline}, **sections})
 
 
-def _data(workspace: Workspace, was: DatasetVersion, now: DatasetVersion) -> list[Differing]:
-    """Parts that are other ones, gone, or damaged."""
+def _other_data(was: DatasetVersion, now: DatasetVersion) -> list[Differing]:
+    """Another dataset version."""
+    same = was.hash == now.hash
+    return [] if same else [Differing("data", f"{was.dataset}:{was.version}", f"{now.dataset}:{now.version}")]
+
+
+def _damage(workspace: Workspace, dataset: DatasetVersion) -> list[Differing]:
+    """Parts that are gone, or no longer the bytes that they were."""
     found = []
-    if was.hash != now.hash:
-        found.append(Differing("data", f"{was.dataset}:{was.version}", f"{now.dataset}:{now.version}"))
-    for part in now.parts:
+    for part in dataset.parts:
         try:
             workspace.objects.checked_path(part.hash)
         except External as error:
@@ -100,7 +110,7 @@ def _train(workspace: Workspace, settings: PipelineFile, dataset: DatasetVersion
     paths = [workspace.objects.path(part.hash) for part in dataset.parts]
     try:
         frame = core.unify([pl.scan_parquet(path) for path in paths], dataset.schema).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise External(f"the data of {dataset.dataset}:{dataset.version} cannot be read: {error}") from None
     clocks: dict[str, Any] = {"cpu": time.process_time, "clock": time.monotonic}
     return training.train(frame, settings, threads=threads, report=workspace.report, **clocks)
