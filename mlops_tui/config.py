@@ -282,10 +282,6 @@ class PipelineFile(Settings):
         """The hash of the gates and of who approves: what a gate report answers to."""
         return hash_of([[gate.model_dump() for gate in self.gates], self.approval.model_dump()])
 
-    def contract_hash(self) -> str:
-        """The hash of what decides a dataset version: source, key, contract."""
-        return hash_of(self.data.model_dump())
-
 
 class CatalogueSettings(Settings):
     """How long an act waits for the catalogue."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-EXIT_DONE = 0
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from mlops_tui.errors import External
 from mlops_tui.records import digest
 
-CHUNK = 1 << 20
-
 
 @dataclass(frozen=True)
 class Objects:

@@ -136,12 +136,6 @@ def runs_by_prefix(act: Act, prefix: str) -> list[Run]:
     return [from_json(row[0].encode(), Run) for row in rows]
 
 
-def completed_run(act: Act, pipeline: str, key: str) -> Run | None:
-    """Return the newest completed run of a pipeline with this key."""
-    found = bodies(act, "runs", Run, {"pipeline": pipeline, "key": key, "status": "completed"}, "started_at DESC", 1)
-    return found[0] if found else None
-
-
 # ── model versions ───────────────────────────────────────────────────────────────────────────────
 
 
