@@ -1,18 +1,16 @@
-"""The files a team commits, `mlops.toml` and `pipelines/*.toml`, checked into frozen settings.
-
-All mistakes of a file are told at once, each with the file, the key, what was found and what is allowed.
-"""
+"""A pipeline file: everything the cycle does follows from it and from the data."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from mlops_tui.errors import InvalidInput, NotFound, near_miss
-from mlops_tui.names import LOCK_TIMEOUT, check_name, parse_duration
+from mlops_tui.config.base import Duration, Name, Settings, Share, Span, load
+from mlops_tui.config.rules import Monitor, Policy, Rule, RuleSet
+from mlops_tui.errors import near_miss
+from mlops_tui.names import parse_duration
 from mlops_tui.records import METRICS, Task, hash_of
 
 CHECKS = ("latency_p99_ms", "model_size_mb", "overfit", "leak")
@@ -26,25 +24,6 @@ PARAMETERS = (
     "data_sample_strategy", "monotone_constraints_method",
 )  # fmt: skip
 """LightGBM parameters that `[train.params]` may set; the rest are decided by the pipeline's other keys."""
-
-
-def _check_duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-Name = Annotated[str, AfterValidator(check_name)]
-Duration = Annotated[str, AfterValidator(_check_duration)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """A section: unknown keys are mistakes, values cannot change, numbers are finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-M = TypeVar("M", bound=Settings)
 
 
 class ColumnRule(Settings):
@@ -66,6 +45,7 @@ class Checks(Settings):
     new_column: Literal["refuse", "add"] = "refuse"
     missing_column: Literal["refuse", "null"] = "refuse"
     type_change: Literal["refuse", "widen"] = "refuse"
+    faults: Literal["refuse", "tell", "off"] = "refuse"  # a column stuck, gone, or in another unit than before
 
 
 class Data(Settings):
@@ -76,7 +56,7 @@ class Data(Settings):
     time: str | None = None
     key: list[str] = []
     incremental: bool = True
-    label_delay: Duration = "0s"
+    label_delay: Span = "0s"
     checks: Checks = Checks()
 
 
@@ -223,13 +203,13 @@ class PipelineFile(Settings):
     gates: list[Gate] = []
     approval: Approval = Approval()
     serve: Serve | None = None
-    monitor: dict[str, Any] = {}  # the act watch reads these three; until it is built they are kept unread
-    rules: list[dict[str, Any]] = []
-    policy: dict[str, Any] = {}
+    monitor: Monitor = Monitor()
+    rules: list[Rule] | None = None
+    policy: Policy = Policy()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        problems = [*self._gate_problems(), *self._column_problems()]
+        problems = [*self._gate_problems(), *self._column_problems(), *self._rule_problems()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -258,6 +238,27 @@ class PipelineFile(Settings):
             found.append("train: imbalance is for the binary and multiclass tasks")
         return found
 
+    def _rule_problems(self) -> list[str]:
+        found, task, metric = [], self.target.task, self.monitor.metric
+        if metric is not None and metric not in METRICS[task]:
+            found.append(f"monitor: metric '{metric}' is not one of task {task}{near_miss(metric, METRICS[task])}")
+        gains = [leaf for rule in self.rules or [] for leaf in rule.leaves() if leaf.when == "gain"]
+        if len(gains) > 1:
+            found.append("rules: gain may be said once; combine it with others by 'all' and 'any'")
+        if self.data.time is None and gains:
+            found.append("rules: gain tests on the newest rows, and needs [data] time, the column of the event's time")
+        return found
+
+    @property
+    def watched_metric(self) -> str:
+        """The metric that monitor and rules watch."""
+        return self.monitor.metric or METRICS[self.target.task][0]
+
+    @property
+    def rule_set(self) -> RuleSet:
+        """The rules and their policy."""
+        return RuleSet(rules=self.rules, policy=self.policy)
+
     @property
     def name(self) -> str:
         """The pipeline's name, which is also its model's."""
@@ -283,82 +284,6 @@ class PipelineFile(Settings):
         return hash_of([[gate.model_dump() for gate in self.gates], self.approval.model_dump()])
 
 
-class CatalogueSettings(Settings):
-    """How long an act waits for the catalogue."""
-
-    lock_timeout: Duration = LOCK_TIMEOUT
-
-
-class TrainingSettings(Settings):
-    """What a training may use of the machine; 0 is all cores."""
-
-    threads: int = Field(default=0, ge=0, le=256)
-
-
-class ApprovalSettings(Settings):
-    """Whether a reviewer may sign with a name other than the Unix user's."""
-
-    identity: Literal["claimed", "unix"] = "claimed"
-
-
-class WorkspaceFile(Settings):
-    """`mlops.toml`: the team's settings."""
-
-    catalogue: CatalogueSettings = CatalogueSettings()
-    training: TrainingSettings = TrainingSettings()
-    approval: ApprovalSettings = ApprovalSettings()
-
-
 def load_pipeline(path: Path) -> PipelineFile:
     """Return the pipeline that a file describes; raises NotFound or InvalidInput with every mistake."""
-    return _load(path, PipelineFile)
-
-
-def load_workspace_file(path: Path) -> WorkspaceFile:
-    """Return the team's settings; a file that is not there means all defaults."""
-    return _load(path, WorkspaceFile) if path.exists() else WorkspaceFile()
-
-
-def _load(path: Path, model: type[M]) -> M:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFound(f"no file {path}") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise InvalidInput(f"{path} is not a text file: {error}") from None
-    try:
-        return model.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"{path} is not TOML: {error}") from None
-    except ValidationError as error:
-        lines = [_mistake(model, item) for item in error.errors()]
-        head = f"{path} has {len(lines)} mistakes:\n  " if len(lines) > 1 else f"{path}: "
-        raise InvalidInput(head + "\n  ".join(lines), "docs/pipeline-file.md lists every key") from None
-
-
-def _mistake(model: type[Settings], item: Any) -> str:
-    """One mistake of pydantic's list in our words: key, what was found, what is allowed."""
-    location = [str(part + 1) if isinstance(part, int) else part for part in item["loc"]]
-    key = ".".join(location) or "the file"
-    match item["type"]:
-        case "extra_forbidden":
-            return f"{key}: unknown key{near_miss(location[-1], _keys_at(model, item['loc'][:-1]))}"
-        case "missing":
-            return f"{key}: is missing"
-        case "value_error":
-            return f"{key}: {item['ctx']['error']}" if location else str(item["ctx"]["error"])
-        case _:
-            found = f"found {item['input']!r}" if not isinstance(item["input"], dict) else "found a table"
-            return f"{key}: {found}; {item['msg'][0].lower()}{item['msg'][1:]}"
-
-
-def _keys_at(model: type[Settings], location: tuple[str | int, ...]) -> list[str]:
-    """The keys that are allowed at a place of the file."""
-    fields = model.model_fields
-    for part in location:
-        if isinstance(part, int) or part not in fields:
-            continue
-        kinds = [fields[part].annotation, *get_args(fields[part].annotation)]
-        kinds += [inner for kind in kinds for inner in get_args(kind)]
-        fields = next((k.model_fields for k in kinds if isinstance(k, type) and issubclass(k, Settings)), {})
-    return list(fields)
+    return load(path, PipelineFile)

@@ -1,55 +1,14 @@
-"""What the product remembers: frozen dataclasses in the order of the route, each naming its parent.
-
-    build     SourceFile → Part → DatasetVersion (+ Profile, Findings) → Run (+ Curve) → ModelVersion
-    release   ModelVersion → GateReport → Approval → Bento (+ Parity) → Deployment
-
-A `hash` is the SHA-256 of bytes, in lower-case hex. A record that is stored as an object is stored as
-canonical JSON (`to_json`), so that equal records have equal hashes.
-"""
+"""The act build: source files → parts → dataset version → run → model version."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import msgspec
+from mlops_tui.records.codec import Task, hash_of
 
-T = TypeVar("T")
-Task = Literal["binary", "multiclass", "regression", "quantile", "ranking"]
-METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": ("auc", "average_precision", "log_loss", "brier", "f1"),
-    "multiclass": ("auc", "log_loss", "accuracy", "f1"),
-    "regression": ("rmse", "mae", "r2", "mape"),
-    "quantile": ("pinball", "coverage", "mae"),
-    "ranking": ("ndcg@5", "ndcg@10"),
-}
-"""The metrics of each task; the first is the one that stands for the model in lists."""
-LOWER_IS_BETTER = frozenset(("log_loss", "brier", "rmse", "mae", "mape", "pinball"))
-
-
-def to_json(record: object) -> bytes:
-    """Return the canonical JSON of a record: keys sorted, no blanks, times in ISO 8601."""
-    return msgspec.json.encode(record, order="sorted")
-
-
-def from_json(data: bytes, kind: type[T]) -> T:
-    """Return the record that canonical JSON holds; raises msgspec.ValidationError if it holds another."""
-    return msgspec.json.decode(data, type=kind)
-
-
-def digest(data: bytes | str) -> str:
-    """Return the SHA-256 of bytes, or of a text's UTF-8, in hex."""
-    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
-
-
-def hash_of(record: object) -> str:
-    """Return the SHA-256 of a record's canonical JSON."""
-    return digest(to_json(record))
-
-
-# ── build: datasets ──────────────────────────────────────────────────────────────────────────────
+# ── datasets ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +119,7 @@ class DatasetVersion:
     created_at: datetime
 
 
-# ── build: the model's inputs ────────────────────────────────────────────────────────────────────
+# ── the model's inputs ────────────────────────────────────────────────────────────────────
 
 FeatureKind = Literal["numeric", "boolean", "categorical", "temporal"]
 
@@ -237,7 +196,7 @@ class Golden:
     answers: tuple[dict[str, Any], ...]
 
 
-# ── build: runs and model versions ───────────────────────────────────────────────────────────────
+# ── runs and model versions ───────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,141 +316,3 @@ class ModelVersion:
         """The hash of all that an approval covers: model, data, pipeline, code and gate report."""
         pieces = (self.booster, self.transform, self.signature, self.calibration)
         return hash_of((*pieces, self.dataset_hash, self.pipeline_hash, self.code_hash, self.report))
-
-
-# ── release ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """One gate's verdict: what was measured, what was asked, and why, in one sentence."""
-
-    gate: str
-    passed: bool
-    value: float | None
-    low: float | None
-    high: float | None
-    threshold: float | None
-    sentence: str
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class GateReport:
-    """All gates of one model version; it passes when every gate does."""
-
-    model: str
-    version: int
-    champion: int | None
-    settings_hash: str
-    approval: Literal["manual", "auto"]  # who may let it go live, as the pipeline said when it was judged
-    reviewers: int
-    passed: bool
-    results: tuple[GateResult, ...]
-    created_at: datetime
-    versus: bool = False  # whether a gate compared it with the champion
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A person's word on a model version, bound to content: it lapses if `subject` no longer matches."""
-
-    model: str
-    version: int
-    verdict: Literal["approved", "rejected"]
-    subject: str
-    name: str
-    user: str
-    comment: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AliasChange:
-    """An alias pointed to a version from a moment on; version None means that it was taken away."""
-
-    model: str
-    alias: str
-    version: int | None
-    user: str
-    reason: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """The proof that a Bento answers as the model does: golden rows through HTTP against in-process."""
-
-    rows: int
-    max_difference: float
-    ready_seconds: float
-    latency_ms_p50: float
-    latency_ms_p99: float
-    checked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Bento:
-    """A built and proven Bento of one model version; `tag` names it in the workspace's Bento store."""
-
-    tag: str
-    model: str
-    version: int
-    key: str
-    approved: bool
-    size: int
-    parity: Parity
-    author: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A name that answers requests; pid and `born` (process start, epoch seconds) tell ours from a stranger's."""
-
-    name: str
-    model: str
-    version: int
-    bento: str
-    host: str
-    port: int
-    pid: int
-    born: float
-    wanted: Literal["running", "stopped"]
-    user: str
-    started_at: datetime
-    stopped_at: datetime | None = None
-
-    @property
-    def url(self) -> str:
-        """The address that answers, for a client on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the audit chain: `hash` covers the line and the hash of the line before it."""
-
-    number: int
-    at: datetime
-    user: str
-    action: str
-    subject: str
-    details: dict[str, Any]
-    previous: str
-    hash: str
-
-
-# ── progress: what a long act says while it works ────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A step's progress: `done` of `total` (0 when unknown), and a short text."""
-
-    step: str
-    text: str = ""
-    done: int = 0
-    total: int = 0
-    values: dict[str, float] = field(default_factory=dict)
