@@ -18,6 +18,21 @@ def count(endpoint: str, outcome: str, rows: int, seconds: float) -> None:
         rows_total.labels(endpoint).inc(rows)
 
 
+def spooled(kind: str, lines: int) -> None:
+    """Count lines that the spool has taken, of kind "predict" or "labels"."""
+    _spool_counters()[0].labels(kind).inc(lines)
+
+
+def spool_dropped(reason: str, lines: int) -> None:
+    """Count lines that the spool has not taken, by reason: "queue", "size" or "disk"."""
+    _spool_counters()[1].labels(reason).inc(lines)
+
+
+def spool_size(size: int) -> None:
+    """Tell how many bytes lie in the spool's folder, of all processes."""
+    _spool_counters()[2].set(size)
+
+
 def exposition() -> tuple[str, bytes]:
     """Return the content type and the text that a Prometheus server reads."""
     from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
@@ -39,3 +54,18 @@ def _counters() -> tuple[Any, Any, Any]:
         Counter("mlops_rows", "Rows answered.", ["endpoint"]),
         Histogram("mlops_request_seconds", "Seconds to answer a request.", ["endpoint"], buckets=EDGES),
     )
+
+
+@cache
+def _spool_counters() -> tuple[Any, Any, Any]:
+    """Lines kept and dropped, and the spool's size; all at 0 from the start, so that a first drop shows as a rise."""
+    from prometheus_client import Counter, Gauge
+
+    kept = Counter("mlops_spooled", "Requests kept in the spool.", ["kind"])
+    dropped = Counter("mlops_spool_dropped", "Requests that the spool could not keep.", ["reason"])
+    for kind in ("predict", "labels"):
+        kept.labels(kind)
+    for reason in ("queue", "size", "disk"):
+        dropped.labels(reason)
+    size = Gauge("mlops_spool_bytes", "What lies in the spool's folder.", multiprocess_mode="mostrecent")
+    return kept, dropped, size

@@ -6,9 +6,9 @@ it is tested alone. What a client sends can never cause a 500, and no answer tel
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -20,23 +20,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mlops_tui import counters, golden
-from mlops_tui.core import openapi, requests, scoring
+from mlops_tui.core import openapi, requests, scoring, sent_labels
 from mlops_tui.errors import Refused
 from mlops_tui.records import Calibration, Golden, Signature, Transform, from_json
+from mlops_tui.spool import REASONS, Spool, from_environment
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
 
 BODY_LIMIT = 8 * 2**20
-ROW_LIMITS = {"/predict": 100_000, "/explain": 2_000}
+ROW_LIMITS = {"/predict": 100_000, "/explain": 2_000, "/labels": 100_000}
 LARGE_AT_ONCE = 2
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-METHODS = {"/predict": "POST", "/explain": "POST", "/metadata": "GET", "/openapi.json": "GET", "/": "GET"}
-METHODS |= {"/metrics": "GET", "/healthz": "GET", "/livez": "GET", "/readyz": "GET"}
+LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
+METHODS = {"/predict": "POST", "/explain": "POST", "/labels": "POST", "/metadata": "GET", "/openapi.json": "GET"}
+METHODS |= {"/": "GET", "/metrics": "GET", "/healthz": "GET", "/livez": "GET", "/readyz": "GET"}
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{model}</title>
 <style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;padding:0 1em}}</style>
-<h1>{model}</h1><p>{approved}. POST rows as JSON to <code>/predict</code> or <code>/explain</code>.</p>
+<h1>{model}</h1><p>{approved}. POST rows as JSON to <code>/predict</code> or <code>/explain</code>,
+and to <code>/labels</code> what came true.</p>
 <ul><li><a href="openapi.json">openapi.json</a>: what to send and what comes back<li><a href="metadata">metadata</a>:
 where this model comes from<li><a href="metrics">metrics</a><li><a href="readyz">readyz</a></ul></html>"""
 
@@ -48,12 +50,14 @@ log = logging.getLogger("mlops_tui.service")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One model version, ready to answer: `about` is what /metadata says."""
+    """One model version, ready to answer: `about` is what /metadata says; `key` may name rows for labels."""
 
     scorer: scoring.Scorer
     signature: Signature
     about: dict[str, Any]
     openapi: bytes
+    key: tuple[str, ...] = ()
+    spool: Spool | None = None
 
     @property
     def model(self) -> str:
@@ -84,8 +88,9 @@ def load(folder: Path) -> Served:
     scorer = scoring.load(read("booster.txt").decode(), from_json(read("transform.json"), Transform), signature, fitted)
     about = msgspec.json.decode(read("model.json")) | {"signature": msgspec.to_builtins(signature)}
     name, _, version = about["model"].partition(":")
-    described = openapi.openapi(signature, name, version, list(proof.rows[:2]))
-    served = Served(scorer, signature, about, msgspec.json.encode(described))
+    key = sent_labels.usable_key(signature, about.get("key", ()))
+    described = openapi.openapi(signature, name, version, list(proof.rows[:2]), key)
+    served = Served(scorer, signature, about, msgspec.json.encode(described), key)
     check(served, proof)
     return served
 
@@ -101,7 +106,7 @@ def check(served: Served, proof: Golden) -> None:
 def handle(served: Served, path: str, body: bytes, request_id: str) -> Reply:
     """Answer one request whose path and method are known to be right."""
     match path:
-        case "/predict" | "/explain":
+        case "/predict" | "/explain" | "/labels":
             return _answer(served, path, body, request_id)
         case "/metadata":
             return Reply(200, msgspec.json.encode(served.about | {"pid": os.getpid()}))
@@ -129,10 +134,14 @@ def refusal(status: int, kind: str, message: str, problems: list[dict[str, Any]]
 
 def _answer(served: Served, path: str, body: bytes, request_id: str) -> Reply:
     try:
-        rows = _rows(body)
+        rows = _rows(body, "labels" if path == "/labels" else "rows")
         if len(rows) > ROW_LIMITS[path]:
             message = f"{len(rows)} rows, and {path} takes {ROW_LIMITS[path]} at most; send them in several requests"
             return refusal(413, "too_large", message)
+        if path == "/labels":
+            sent_labels.check(served.signature, served.key, rows)
+            told = msgspec.json.encode({"accepted": len(rows), "request_id": request_id})
+            return Reply(202, told, rows=len(rows))
         frame = requests.rows_to_frame(served.signature, rows)
     except requests.BadRows as error:
         return refusal(400, "invalid_input", error.message, [msgspec.to_builtins(p) for p in error.problems])
@@ -147,21 +156,24 @@ def _answer(served: Served, path: str, body: bytes, request_id: str) -> Reply:
     return Reply(200, body, rows=frame.height)
 
 
-def _rows(body: bytes) -> list[Any]:
-    """Return the rows of a body; raises ValueError with what is wrong and what is allowed."""
+def _rows(body: bytes, name: str) -> list[Any]:
+    """Return the rows of a body, or the labels; raises ValueError with what is wrong and what is allowed."""
     try:
         sent = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from None
+    shape = f'{{"{name}": [{{…}}, …]}}' + (" or the list alone" if name == "rows" else "")
     if isinstance(sent, dict):
-        if list(sent) != ["rows"]:
+        if list(sent) != [name]:
             keys = ", ".join(repr(key[:40]) for key in list(sent)[:5]) or "no key"
-            raise ValueError(f'the body is {{"rows": [{{…}}, …]}} or the list alone; found an object with {keys}')
-        sent = sent["rows"]
+            raise ValueError(f"the body is {shape}; found an object with {keys}")
+        sent = sent[name]
+    elif name == "labels":
+        raise ValueError(f"the body is {shape}; found {type(sent).__name__}")
     if not isinstance(sent, list):
-        raise ValueError(f'"rows" is a list of objects; found {type(sent).__name__}')
+        raise ValueError(f'"{name}" is a list of objects; found {type(sent).__name__}')
     if not sent:
-        raise ValueError('"rows" is empty: send at least one')
+        raise ValueError(f'"{name}" is empty: send at least one')
     return sent
 
 
@@ -185,7 +197,12 @@ def make(folder: Path) -> Any:
     @bentoml.asgi_app(app, path="/")
     class Model:
         def __init__(self) -> None:
-            started.append(load(folder))
+            started.append(replace(load(folder), spool=from_environment(os.environ)))
+
+        @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+        def finish(self) -> None:
+            if started and started[0].spool is not None:
+                started[0].spool.close()
 
     return Model
 
@@ -194,7 +211,7 @@ async def _serve(served: Served, scope: Scope, receive: Receive, send: Send) -> 
     begun, path = time.perf_counter(), scope["path"]
     sent = dict(scope["headers"])
     wanted = sent.get(b"x-request-id", b"").decode("latin-1")
-    request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
+    request_id = wanted if sent_labels.REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
     reply = await _reply(served, scope, receive, request_id)
     counters.count(path if path in METHODS else "other", reply.outcome, reply.rows, time.perf_counter() - begun)
     headers = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), "X-Request-Id": request_id}
@@ -219,13 +236,30 @@ async def _reply(served: Served, scope: Scope, receive: Receive, request_id: str
         return replace(refusal(413, "too_large", message), headers={"Connection": "close"})
     try:
         if len(body) <= INLINE_BYTES and path != "/explain":  # contributions cost a hundred times a prediction
-            return handle(served, path, body, request_id)
-        from anyio.to_thread import run_sync
+            reply = handle(served, path, body, request_id)
+        else:
+            from anyio.to_thread import run_sync
 
-        return await run_sync(handle, served, path, body, request_id, limiter=large())
+            reply = await run_sync(handle, served, path, body, request_id, limiter=large())
+        if path == "/predict" and reply.status == 200 and served.spool is not None:
+            served.spool.predicted(request_id, body, reply.body)
+        return await _keep_labels(served, body, request_id, reply) if reply.status == 202 else reply
     except Exception:
         log.exception("request %s failed", request_id)
         return refusal(500, "bug", f"this is a fault of the service; its log has request {request_id}")
+
+
+async def _keep_labels(served: Served, body: bytes, request_id: str, reply: Reply) -> Reply:
+    """Return the reply once the labels are on disk, else why they are not: nobody else would ever send them again."""
+    if served.spool is None:
+        return refusal(503, "unavailable", "labels are not kept here: the service was started without MLOPS_SPOOL")
+    try:
+        kept = asyncio.wrap_future(served.spool.labelled(request_id, body))
+        why = await asyncio.wait_for(kept, LABEL_SECONDS)
+    except TimeoutError:
+        why = "queue"
+    message = f"the labels were not kept, send them again later: {REASONS[why]}" if why else ""
+    return refusal(503, "unavailable", message) if why else reply
 
 
 @cache

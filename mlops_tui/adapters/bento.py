@@ -29,8 +29,14 @@ CARRIED = (
     "counters.py",
     "errors.py",
     "golden.py",
-    "records.py",
+    "records/__init__.py",
+    "records/build.py",
+    "records/codec.py",
+    "records/progress.py",
+    "records/release.py",
+    "records/watch.py",
     "service.py",
+    "spool.py",
     "core/__init__.py",
     "core/calibration.py",
     "core/derive.py",
@@ -39,6 +45,7 @@ CARRIED = (
     "core/openapi.py",
     "core/requests.py",
     "core/scoring.py",
+    "core/sent_labels.py",
 )
 """The modules of ours that a Bento carries; a test proves that they are enough and that each is needed."""
 

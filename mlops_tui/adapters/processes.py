@@ -31,13 +31,18 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What to serve and where: a Bento's folder, a folder of the server's own, a log to append to."""
+    """What to serve and where: a Bento's folder, a folder of the server's own, a log to append to.
+
+    `spool` is where it keeps what it answered, or None; `spool_mb` its bound in megabytes, if not the default.
+    """
 
     bento: Path
     runtime: Path
     log: Path
     host: str = "127.0.0.1"
     port: int = 3000
+    spool: Path | None = None
+    spool_mb: int | None = None
 
     @property
     def url(self) -> str:
@@ -72,6 +77,8 @@ def start(server: Server, beside: bool = False) -> Process:
         with ports.bound(server.host, server.port, beside) as listener:
             server.runtime.mkdir(parents=True, exist_ok=True)
             server.log.parent.mkdir(parents=True, exist_ok=True)
+            if server.spool is not None:
+                server.spool.mkdir(parents=True, exist_ok=True)
             child = _spawn(server, [*command, str(listener.fileno())], listener.fileno())
     except OSError as error:
         raise External(f"the server of {server.bento.name} did not start: {error}") from None
@@ -84,6 +91,11 @@ def start(server: Server, beside: bool = False) -> Process:
 def _spawn(server: Server, command: list[str], listener: int) -> subprocess.Popen[bytes]:
     import subprocess
 
+    variables = environment(server.runtime)
+    if server.spool is not None:
+        variables["MLOPS_SPOOL"] = str(server.spool.resolve())
+    if server.spool_mb is not None:
+        variables["MLOPS_SPOOL_MB"] = str(server.spool_mb)
     with server.log.open("ab") as log:
         return subprocess.Popen(
             command,
@@ -91,7 +103,7 @@ def _spawn(server: Server, command: list[str], listener: int) -> subprocess.Pope
             stdout=log,
             stderr=log,
             cwd=server.bento,
-            env=environment(server.runtime),
+            env=variables,
             pass_fds=[listener],
             start_new_session=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,12 +25,15 @@ PROBES = {
 }
 
 
-def openapi(signature: Signature, title: str, version: str, example_rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of /predict, /explain, /metadata and the probes, as plain values."""
+def openapi(
+    signature: Signature, title: str, version: str, example_rows: Sequence[dict[str, Any]], key: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the endpoints, as plain values; labels may name rows by the key's columns."""
     example = {"rows": list(example_rows[:2])}
     paths: dict[str, Any] = {
         "/predict": _post("The model's answer to each row.", "Predictions", example),
         "/explain": _post("What each feature adds to the raw score of each row.", "Explanations", example),
+        "/labels": _labels(signature),
         "/metadata": {"get": _get("The model's name, version and signature.", "application/json", {"type": "object"})},
     }
     paths |= {path: {"get": _get(text, "text/plain", {"type": "string"})} for path, text in PROBES.items()}
@@ -37,7 +41,7 @@ def openapi(signature: Signature, title: str, version: str, example_rows: Sequen
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": paths,
-        "components": {"schemas": _schemas(signature)},
+        "components": {"schemas": _schemas(signature) | _label_schemas(signature, key)},
     }
 
 
@@ -83,12 +87,51 @@ def _list_of(name: str, item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": item}}}
 
 
-def _post(text: str, answer: str, example: dict[str, Any]) -> dict[str, Any]:
-    rows = {"schema": {"$ref": "#/components/schemas/Rows"}, "example": example}
+def _label_schemas(signature: Signature, key: Sequence[str]) -> dict[str, Any]:
+    """A label names its row by request and row number, or, where requests carry it, by the pipeline's key."""
+    known = {one.name: _property(one) for one in signature.inputs}
+    request = {"request_id": {"type": "string"}, "row": {"type": "integer", "minimum": 0, "default": 0}}
+    by_key = {name: known.get(name, {"type": ["string", "number", "boolean"]}) for name in key}
+    label = {"description": "what came true; null takes a label back"} | _label_type(signature)
+    each = [
+        {"type": "object", "required": required, "additionalProperties": False, "properties": place | {"label": label}}
+        for place, required in ((request, ["request_id", "label"]), (by_key, [*key, "label"]))
+        if place
+    ]
+    labels = {"type": "array", "minItems": 1, "maxItems": 100_000, "items": {"oneOf": each}}
+    accepted = {"accepted": {"type": "integer"}, "request_id": {"type": "string"}}
+    return {
+        "Labels": {"type": "object", "required": ["labels"], "properties": {"labels": labels}},
+        "Accepted": {"type": "object", "required": list(accepted), "properties": accepted},
+    }
+
+
+def _label_type(signature: Signature) -> dict[str, Any]:
+    if signature.classes:
+        return {"enum": [*_classes(signature), None]}
+    return {"type": [JSON_TYPES.get(signature.target_dtype, {"type": "number"})["type"], "null"]}
+
+
+def _classes(signature: Signature) -> list[Any]:
+    return [one if signature.target_dtype == "String" else json.loads(one) for one in signature.classes]
+
+
+def _labels(signature: Signature) -> dict[str, Any]:
+    label = _classes(signature)[-1] if signature.classes else 1
+    example = {"labels": [{"request_id": "4be1", "row": 0, "label": label}]}
+    found = _post("What came true of rows that were answered before.", "Accepted", example, "Labels")
+    responses = found["post"]["responses"]
+    responses["202"] = responses.pop("200") | {"description": "The labels are on disk, to be gathered."}
+    responses["503"] = {"description": "The labels were not kept.", "content": responses["400"]["content"]}
+    return found
+
+
+def _post(text: str, answer: str, example: dict[str, Any], sent: str = "Rows") -> dict[str, Any]:
+    rows = {"schema": {"$ref": f"#/components/schemas/{sent}"}, "example": example}
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     responses = _get(text, "application/json", {"$ref": f"#/components/schemas/{answer}"})["responses"]
-    responses["400"] = {"description": "Rows that the model cannot read.", "content": error}
-    responses["413"] = {"description": "A body of more than 8 MiB, or too many rows.", "content": error}
+    responses["400"] = {"description": f"{sent} that the model cannot read.", "content": error}
+    responses["413"] = {"description": f"A body of more than 8 MiB, or too many {sent.lower()}.", "content": error}
     body = {"required": True, "content": {"application/json": rows}}
     return {"post": {"summary": text, "requestBody": body, "responses": responses}}
 

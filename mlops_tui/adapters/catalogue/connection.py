@@ -7,12 +7,14 @@ several times cheaper than opening a new instance, and between acts nobody holds
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.adapters.catalogue import audit, migrate
@@ -104,7 +106,11 @@ class Catalogue:
     def _act(self, *, write: bool, now: datetime) -> Iterator[Act]:
         with self._busy:
             self._ensure_schema(now)
-            with held(self.path, exclusive=write, timeout=self.timeout, user=self.user), self._attached(write) as con:
+            with (
+                held(self.path, exclusive=write, timeout=self.timeout, user=self.user),
+                _signals_wait(),
+                self._attached(write) as con,
+            ):
                 yield Act(con, self.user, now)
 
     @contextmanager
@@ -194,6 +200,29 @@ class Catalogue:
             with self._attached(write=True) as con:
                 for step in migrate.pending(con, self.path):
                     migrate.apply(con, step)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait for the end of the body, which is short.
+
+    Within a query DuckDB turns what a handler raises into an error of its own, or loses it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread only
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    found = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {number: handler for number, handler in found.items() if callable(handler)}
+    for number in ours:
+        signal.signal(number, lambda *told: came.append(told))
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+        for number, frame in came[:1]:
+            ours[number](number, frame)
 
 
 def _quoted(text: str) -> str:

@@ -122,6 +122,7 @@ def about(workspace: Workspace, version: ModelVersion) -> dict[str, Any]:
     words = [word for word in said if word.verdict == "approved" and word.subject == version.subject()]
     return {
         "task": version.task,
+        "key": run.settings.get("data", {}).get("key", []),  # by which labels may name a row
         "created_at": version.created_at,
         "metrics": version.metrics,
         "lineage": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal
 
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.catalogue import release
-from mlops_tui.errors import External, InvalidInput, NotFound, Refused, unknown
+from mlops_tui.errors import External, InvalidInput, MlopsError, NotFound, Refused, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
@@ -19,6 +20,7 @@ from mlops_tui.names import valid_name
 from mlops_tui.records import Bento, Deployment, Progress
 
 READY_SECONDS = 90.0
+CLOSING_SECONDS = 2.0
 LOG_BYTES = 20_000_000  # a log larger than this is set aside, once, when the next server starts
 State = Literal["running", "stopped", "down"]
 
@@ -33,12 +35,18 @@ class Place:
 
 
 def start(
-    workspace: Workspace, reference: str, place: Place = Place(), *, unapproved: bool = False
+    workspace: Workspace,
+    reference: str,
+    place: Place = Place(),
+    *,
+    unapproved: bool = False,
+    expected: Deployment | None = None,
 ) -> tuple[Deployment, bool]:
     """Serve a model version's Bento, built now if it has none; returns the deployment and whether it was started.
 
     A deployment of that name that serves another version is replaced: on the same port the new server is ready
-    before the old one is stopped. Raises Refused for what is not approved unless `unapproved` is said.
+    before the old one is stopped. Raises Refused for what is not approved unless `unapproved` is said. `expected` is
+    the deployment as the caller saw it: if somebody has started or stopped it since, nothing is done.
     """
     from mlops_tui.flows.release import bentos
 
@@ -46,12 +54,15 @@ def start(
     name = valid_name("deployment", version.model if place.name is None else place.name)
     with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=2 * READY_SECONDS):
         known = _find(workspace, name)
+        if expected is not None and (known is None or _is_changed(known, expected)):
+            return known or expected, False
         running = known is not None and processes.alive(known.pid, known.born)
         _reap(workspace, name, known)
         target = _target(known, place)
         stays = known if known and running and (known.host, known.port) == target else None
         if stays is None:
-            _check_port(workspace, name, target)
+            was_ours = known is not None and (known.host, known.port) == target
+            _check_port(workspace, name, target, CLOSING_SECONDS if was_ours else 0)
         bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
         if stays and stays.bento == bento.tag and stays.started_at >= bento.created_at:
             return stays, False
@@ -78,13 +89,27 @@ def _reap(workspace: Workspace, name: str, known: Deployment | None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_port(workspace: Workspace, name: str, target: tuple[str, int]) -> None:
-    """Raise External, before anything is built, if the port is not ours to take, and name the deployment on it."""
+def _is_changed(known: Deployment, expected: Deployment) -> bool:
+    return any(getattr(known, name) != getattr(expected, name) for name in ("pid", "born", "wanted"))
+
+
+def _check_port(workspace: Workspace, name: str, target: tuple[str, int], patience: float) -> None:
+    """Raise External, before anything is built, if the port is not ours to take, and name the deployment on it.
+
+    Looks again for `patience` seconds: of a server that was killed the kernel closes the sockets a moment later.
+    """
     host, port = target
     for other in list_deployments(workspace):
         if other.name != name and other.port == port and state(other) == "running":
             raise External(f"port {port} is taken by the deployment '{other.name}'", "choose another: --port")
-    ports.check(host, port)
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return ports.check(host, port)
+        except External:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.05)
 
 
 def _target(known: Deployment | None, place: Place) -> tuple[str, int]:
@@ -102,7 +127,8 @@ def _replace(
     home = workspace.home / "bentos"
     log = workspace.home / "log" / f"deployment-{name}.log"
     runtime = _runtime(workspace) / f"{name}-{workspace.now():%Y%m%d%H%M%S%f}"
-    server = processes.Server(store.find(home, bento.tag).folder, runtime, log, host, port)
+    folder, spool = store.find(home, bento.tag).folder, workspace.home / "spool" / name
+    server = processes.Server(folder, runtime, log, host, port, spool, _spool_mb(workspace, bento.model))
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     workspace.report(Progress("deploy", f"starting {bento.tag} on {server.url}"))
@@ -122,6 +148,14 @@ def _replace(
         processes.stop(old.pid, old.born)
     _reap(workspace, name, deployment)
     return deployment
+
+
+def _spool_mb(workspace: Workspace, model: str) -> int | None:
+    """What the model's pipeline lets a spool hold; a model can be served where its pipeline is gone or broken, too."""
+    try:
+        return lookup.pipeline(workspace, model)[0].monitor.spool_mb
+    except MlopsError:
+        return None
 
 
 def _write(workspace: Workspace, deployment: Deployment, bento: Bento) -> None:

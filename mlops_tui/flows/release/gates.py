@@ -12,7 +12,6 @@ from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import (
-    DatasetVersion,
     GateReport,
     Golden,
     ModelVersion,
@@ -98,7 +97,7 @@ def _evidence(
     run = lookup.run(workspace, version.run)
     details = from_json(workspace.objects.get(run.details or ""), RunDetails)
     scorer = lookup.scorer(workspace, version)
-    test = _rows(frame, rows, "test")
+    test = lookup.rows_in(frame, rows, "test")
     wanted = {gate.check for gate in settings.gates}
     slices = {gate.slice for gate in settings.gates if gate.slice}
     answers = answers_for(scorer, test, settings.target)
@@ -114,18 +113,10 @@ def _evidence(
         slices={name: _slice(test, name) for name in sorted(slices & set(test.columns))},
         latency_p99_ms=_latency(workspace, version, scorer) if "latency_p99_ms" in wanted else None,
         model_bytes=workspace.objects.path(version.booster).stat().st_size,
-        single_features=_single_features(scorer, settings, _rows(frame, rows, "train"), test)
+        single_features=_single_features(scorer, settings, lookup.rows_in(frame, rows, "train"), test)
         if "leak" in wanted
         else {},
     )
-
-
-def _rows(frame: pl.LazyFrame, rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The rows of one set, in the dataset version's order."""
-    import polars as pl
-
-    numbers = rows.filter(pl.col("set") == name).select(pl.col("row")).sort("row")
-    return frame.with_row_index("\0row").filter(pl.col("\0row").is_in(numbers["row"].implode())).drop("\0row").collect()
 
 
 def _slice(test: pl.DataFrame, name: str) -> Any:
@@ -140,35 +131,12 @@ def _is_champion(workspace: Workspace, version: ModelVersion) -> bool:
 
 
 def _known_rows(workspace: Workspace, version: ModelVersion, champion: ModelVersion, rows: pl.DataFrame) -> int | None:
-    """How many test rows the champion learned from, to train, to stop or to calibrate: they favour it.
-
-    A row is known by its part, wherever that stands in either dataset version; one that came again in a rewritten file
-    is not. None if the champion's data is not in this workspace.
-    """
+    """How many test rows the champion learned from: they favour it. None if its data is not in this workspace."""
     import polars as pl
 
-    try:
-        old = lookup.dataset_version(workspace, f"{champion.dataset}:{champion.dataset_version}")
-    except NotFound:
-        return None
-    if old.hash != champion.dataset_hash:  # a model from elsewhere, whose dataset has the name of one of ours
-        return None
-    new = lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}")
-    learned = pl.read_parquet(workspace.objects.checked_path(champion.rows)).filter(pl.col("set") != "test")
-    tested = rows.filter(pl.col("set") == "test")
-    return _places(new, tested).join(_places(old, learned), on=["part", "row"], how="semi").height
-
-
-def _places(dataset: DatasetVersion, rows: pl.DataFrame) -> pl.DataFrame:
-    """The part of each row, by hash, and its number in there."""
-    import polars as pl
-
-    hashes = [part.hash for part in dataset.parts]
-    sizes = pl.Series([part.rows for part in dataset.parts], dtype=pl.Int64)
-    parts = pl.DataFrame({"part": hashes, "from": sizes.cum_sum() - sizes}).set_sorted("from")
-    # of parts without rows the last one that begins there is found, which is the one that has them
-    placed = rows.select(pl.col("row").cast(pl.Int64)).sort("row").join_asof(parts, left_on="row", right_on="from")
-    return placed.select("part", pl.col("row") - pl.col("from"))
+    dataset = lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}")
+    known = lookup.learned(workspace, champion, dataset, rows.filter(pl.col("set") == "test"))
+    return None if known is None else known.height
 
 
 def _latency(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> float:
