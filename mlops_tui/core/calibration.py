@@ -58,17 +58,28 @@ def _sigmoid(score: Floats, y: Floats) -> Calibration:
     wanted = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     odds = _log_odds(score)
     slope, intercept = 1.0, 0.0
-    for _ in range(50):  # Newton's method on a convex loss
+    for _ in range(50):  # Newton's method on a convex loss, halved where a full step leads beyond the valley
         fitted = _logistic(slope * odds + intercept)
         gap, bend = fitted - wanted, fitted * (1 - fitted) + TINY
         gradient = np.array([(gap * odds).sum(), gap.sum()])
         cross = (bend * odds).sum()
         hessian = np.array([[(bend * odds * odds).sum() + TINY, cross], [cross, bend.sum()]])
         step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
-        slope, intercept = slope - float(step[0]), intercept - float(step[1])
+        loss = _log_loss(wanted, slope * odds + intercept)
+        while np.abs(step).max() > 1e-10:
+            tried = slope - float(step[0]), intercept - float(step[1])
+            if _log_loss(wanted, tried[0] * odds + tried[1]) <= loss:
+                slope, intercept = tried
+                break
+            step = step / 2
         if float(np.abs(step).max()) < 1e-10:
             break
     return Calibration("sigmoid", (slope,), (intercept,))
+
+
+def _log_loss(wanted: Floats, odds: Floats) -> float:
+    """The cross-entropy of probabilities that are wanted and log-odds, summed over rows."""
+    return float((np.logaddexp(0, odds) - wanted * odds).sum())
 
 
 def _log_odds(score: Floats) -> Floats:

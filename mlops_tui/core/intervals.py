@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.uint8]
+Blocks = NDArray[np.int64]
 Statistic = Callable[[Weights], float]  # (units,) weights → the metric of the units, each taken so often
 Interval = tuple[float | None, float | None]
 
@@ -87,6 +88,17 @@ def _share_below(ordered: Floats, values: Floats) -> Floats:
 def parts_error(parts: Floats) -> float:
     """Return the standard error that `auc_parts` add up to."""
     return math.sqrt(dot(parts, parts))
+
+
+def blocked_error(parts: Floats, blocks: Blocks) -> float:
+    """Return the standard error that `auc_parts` add up to where rows of one block are not independent.
+
+    The parts are summed by block before they are squared, times g / (g - 1) for g blocks: the cluster-robust variance
+    (Obuchowski 1997 for the AUC; Liang and Zeger 1986); nan below two blocks.
+    """
+    sums = np.bincount(blocks, parts).astype(np.float64)
+    count = len(np.unique(blocks))
+    return math.sqrt(dot(sums, sums) * count / (count - 1)) if count > 1 else math.nan
 
 
 def dot(left: Floats | Weights, right: Floats) -> float:

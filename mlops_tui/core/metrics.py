@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_tui.core import intervals, measures
-from mlops_tui.core.intervals import Floats, Statistic
+from mlops_tui.core.intervals import Blocks, Floats, Statistic
 from mlops_tui.errors import InvalidInput, near_miss
 from mlops_tui.records import LOWER_IS_BETTER, METRICS, Metric, Task
 
@@ -128,25 +128,45 @@ def standard_error(answers: Answers, metric: str, seed: int = 0) -> float:
     return error
 
 
-def compare(metric: str, champion: Answers, challenger: Answers, confidence: float, seed: int) -> Comparison:
+def compare(
+    metric: str, champion: Answers, challenger: Answers, confidence: float, seed: int, blocks: Blocks | None = None
+) -> Comparison:
     """Return how much better the challenger is on the same rows, with a two-sided interval.
 
-    auc: paired DeLong 1988; every other metric: a paired bootstrap of rows (ranking: of queries).
+    auc: paired DeLong 1988; every other metric: a paired bootstrap of rows (ranking: of queries). `blocks`, the number
+    of each row's block, says that rows (ranking: queries) of one block are alike: then blocks are counted and drawn.
     """
     if not np.array_equal(champion.y, challenger.y):
         raise InvalidInput("champion and challenger were scored on different rows: only the same rows can be compared")
     sign = 1 if higher_is_better(metric) else -1
     difference = sign * (value(challenger, metric) - value(champion, metric))
     if metric == "auc":
-        method = "DeLong"
-        error = intervals.parts_error(_auc(challenger)[1] - _auc(champion)[1])
+        parts = _auc(challenger)[1] - _auc(champion)[1]
+        method = "DeLong" if blocks is None else "DeLong by block"
+        error = intervals.parts_error(parts) if blocks is None else intervals.blocked_error(parts, blocks)
     else:
         units, new = _statistic(challenger, metric)
         _, old = _statistic(champion, metric)
-        method = f"paired bootstrap, {intervals.resamples(units)} resamples"
-        error = intervals.resample_error(lambda weights: new(weights) - old(weights), units, seed)
+        by: Blocks | slice
+        drawn, by = (units, slice(None)) if blocks is None else unit_blocks(challenger, blocks)
+        method = f"paired bootstrap, {intervals.resamples(drawn)} resamples"
+        error = intervals.resample_error(lambda weights: new(weights[by]) - old(weights[by]), drawn, seed)
     low, high = intervals.normal(difference, error, confidence, (-math.inf, math.inf))
     return Comparison(difference, low, high, method)
+
+
+def unit_blocks(answers: Answers, blocks: Blocks) -> tuple[int, Blocks]:
+    """Return how many blocks there are, and the number, from 0, of the block of each row.
+
+    Ranking: of each query that has a relevant row, as only those are measured; its block is that of its first row.
+    """
+    if answers.task == "ranking":
+        query = np.zeros(len(blocks), np.int64) if answers.query is None else answers.query
+        measured = np.isin(query, query[answers.y > 0])
+        _, first = np.unique(query[measured], return_index=True)
+        blocks = blocks[measured][first]
+    numbers, by = np.unique(blocks, return_inverse=True)
+    return len(numbers), by
 
 
 def best_f1_threshold(y: Floats, score: Floats) -> float:

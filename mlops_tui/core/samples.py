@@ -12,12 +12,13 @@ from mlops_tui.core.kinds import canonical
 from mlops_tui.core.requests import rows_to_frame, to_json_rows
 from mlops_tui.core.scoring import Scorer, answers
 from mlops_tui.errors import InvalidInput
-from mlops_tui.records import Golden
+from mlops_tui.records import Golden, Signature
 
 Ints = NDArray[np.int64]
 REFERENCE_ROWS = 5000
 GOLDEN_ROWS = 32
 SCORE = "__score"
+RESERVED = frozenset((SCORE, "__request", "__row", "__at", "__time", "__prediction", "__label", "__order"))
 
 
 def sample(rows: Ints, query: NDArray[np.int64] | None, seed: int) -> Ints:
@@ -34,23 +35,25 @@ def sample(rows: Ints, query: NDArray[np.int64] | None, seed: int) -> Ints:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise InvalidInput for a column of the model that is named as the reference sample names its scores."""
-    taken = next((name for name in names if name == SCORE or name.startswith(f"{SCORE}_")), None)
+    """Raise InvalidInput for a column of the model that is named as samples and predictions name what is ours."""
+    taken = next((name for name in names if name in RESERVED or name.startswith(f"{SCORE}_")), None)
     if taken is not None:
         hint = "rename it, or add it to features.exclude"
-        raise InvalidInput(f"a column that the model reads is named '{taken}', as its scores are", hint)
+        raise InvalidInput(f"a column that the model reads is named '{taken}', as ours are", hint)
 
 
 def reference(frame: pl.DataFrame, scores: NDArray[np.float64], scorer: Scorer) -> pl.DataFrame:
     """Return raw inputs and extras of the rows with the model's scores: `__score`, or `__score_CLASS` each."""
     signature = scorer.signature
     names = [*(one.name for one in signature.inputs), *signature.extras]
-    columns = (
-        [pl.Series(SCORE, scores)]
-        if scores.ndim == 1
-        else [pl.Series(f"{SCORE}_{label}", scores[:, at]) for at, label in enumerate(signature.classes)]
-    )
-    return canonical(frame.select(names)).hstack(columns)
+    return canonical(frame.select(names)).hstack(score_columns(signature, scores))
+
+
+def score_columns(signature: Signature, scores: NDArray[np.float64]) -> list[pl.Series]:
+    """Return scores as columns: `__score`, or `__score_CLASS` each."""
+    if scores.ndim == 1:
+        return [pl.Series(SCORE, scores)]
+    return [pl.Series(f"{SCORE}_{label}", scores[:, at]) for at, label in enumerate(signature.classes)]
 
 
 def golden(frame: pl.DataFrame, scorer: Scorer, seed: int) -> Golden:
