@@ -75,6 +75,8 @@ def _demo_text(done: Demo, directory: Path) -> str:
         f"  {program} -C {directory} status",
         f"  {program} -C {directory} models show flight-delay",
         f"  {program} -C {directory} deployments start flight-delay",
+        f"  {program} -C {directory} rules check flight-delay",
+        f"  {program} -C {directory} rules backtest flight-delay --step 14d",
     ])  # fmt: skip
 
 
@@ -145,12 +147,24 @@ def status(as_json: JsonFlag = False) -> None:
 
     with output.workspace(as_json=as_json) as workspace:
         found = flow.status(workspace)
-    columns = ("pipeline", "data", "rows", "model", "state", "metric", "champion", "deployment", "next")
+    columns = (
+        "pipeline",
+        "data",
+        "rows",
+        "model",
+        "state",
+        "metric",
+        "champion",
+        "deployment",
+        "watch",
+        "rules",
+        "next",
+    )
     rows: list[tuple[Any, ...]] = []
     for item in found:
         metric = f"{item.metric} {item.value:.4f}" if item.value is not None else None
         serving = f"{item.deployment_state} {item.url or ''}".strip() if item.deployment else None
         rows.append((item.name, item.dataset, item.rows, item.model, item.model_state, metric, item.champion, serving,
-                     item.error or item.next))  # fmt: skip
+                     item.watch, item.decided, item.error or item.next))  # fmt: skip
     empty = "no pipelines yet; next: mlops pipelines new NAME SOURCE"
     output.emit({"items": found}, as_json, lambda: output.table(columns, rows, empty))

@@ -85,17 +85,19 @@ def gc(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Remove objects that nothing names any more."""
+    """Remove objects that nothing names any more, and monitor reports of the same day that are a month old."""
     from mlops_tui.flows import keep
 
     with output.workspace(as_json=as_json) as workspace:
         if not dry_run:
             output.confirm("Remove every object that nothing names?", yes)
         found = keep.collect(workspace, remove=not dry_run)
-    text = (
-        f"{len(found.objects)} objects, {output.bytes_text(found.bytes)} {'removed' if found.removed else 'would go'}"
-    )
-    value = {"objects": found.objects, "bytes": found.bytes, "removed": found.removed}
+    reports = f", {found.reports} old monitor reports" if found.reports else ""
+    went = "removed" if found.removed else "would go"
+    text = f"{len(found.objects)} objects, {output.bytes_text(found.bytes)}{reports} {went}"
+    value = {
+        "objects": found.objects, "bytes": found.bytes, "reports": found.reports, "removed": found.removed
+    }  # fmt: skip
     output.emit(value, as_json, text)
 
 

@@ -40,6 +40,12 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "bentos": ("release", "Bentos of model versions: build, list, export."),
         "deployments": ("release", "Bentos that answer: start, list, show, rollback, stop, logs."),
     },
+    "watch": {
+        "labels": ("watch", "What really happened: add."),
+        "monitor": ("watch", "What predictions show: run, list, show."),
+        "rules": ("watch", "When the cycle runs again, and why: check, list, history, show, backtest."),
+        "agent": ("watch", "What closes the loop: run, status, install."),
+    },
     "keep": {
         "audit": ("keep", "Who did what: list, verify."),
         "backup": ("keep", "Copy the catalogue and the objects to one file."),

@@ -7,13 +7,14 @@ would say; a plan that has gone stale is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlops_tui.adapters.catalogue import build as rows
+from mlops_tui.adapters.catalogue import watch as watch_rows
 from mlops_tui.config import PipelineFile, load_pipeline
 from mlops_tui.core.compare import headline
-from mlops_tui.errors import InvalidInput, MlopsError, Refused
+from mlops_tui.errors import Busy, External, InvalidInput, MlopsError, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.build import datasets, runs
 from mlops_tui.flows.build.survey import DECIDING, keep_times, known
@@ -46,15 +47,19 @@ def plan(workspace: Workspace, name: str) -> Plan:
     return plan_of(state)
 
 
-def apply(workspace: Workspace, name: str, expected: str | None = None) -> Done:
+def apply(workspace: Workspace, name: str, expected: str | None = None, *, retrain: bool = True) -> Done:
     """Run the steps of a pipeline that are due, one after the other, and return what was done.
 
     `expected` is a plan's id: raises Refused if the state has changed since that plan. Raises Busy if the same
     pipeline runs elsewhere. A step that says no ends the run of those that follow from it, not of the others.
+    An open decision of the rules is answered by it, also when it fails. Without `retrain` neither data nor training
+    are touched, and a decision stays open: for who keeps up what is there.
     """
     settings, path = lookup.pipeline(workspace, name)
     with workspace.exclusive(f"run-{settings.name}", f"the pipeline '{settings.name}'"):
-        state = observe(workspace, settings)
+        state = observe(workspace, settings, retrain=retrain)
+        if not retrain:
+            return _go_through(workspace, state, RELEASING) if state.newest else _done(state, [])
         _check_shared(workspace, state)
         made = plan_of(state)
         if expected is not None and expected != made.id:
@@ -63,14 +68,54 @@ def apply(workspace: Workspace, name: str, expected: str | None = None) -> Done:
             _remember(workspace, settings, path)
         if state.survey.touched and state.survey.idle:
             keep_times(workspace, settings.data, known(workspace, settings.data.dataset), state.survey)
-        told: list[Step] = []
-        for number in range(len(made.steps)):
-            step = decide(state)[number]
-            if step.action == "run":
-                step = Step(step.step, "run", STEPS[step.step](workspace, state, step.reason))
-                state = observe(workspace, settings)
-            told.append(step)
+        return _answering(workspace, state, lambda: _go_through(workspace, state, 0))
+
+
+def _go_through(workspace: Workspace, state: State, first: int) -> Done:
+    """Do every step that is due from the one of that number on, each on the state that the one before it left."""
+    told: list[Step] = []
+    for number in range(first, len(STEPS)):
+        step = decide(state)[number]
+        if step.action == "run":
+            step = Step(step.step, "run", STEPS[step.step](workspace, state, step.reason))
+            state = observe(workspace, state.settings, retrain=first < RELEASING)
+        told.append(step)
     return _done(state, told)
+
+
+def _answering(workspace: Workspace, state: State, work: Callable[[], Done]) -> Done:
+    """Do the work, and write down what came of it with the decision that asked for it.
+
+    An interruption leaves the decision open, as does what passes by itself (a lock, a full disk): who goes on finds it.
+    """
+    decision = state.decision
+    if decision is None:
+        return work()
+    try:
+        done = work()
+    except (Busy, External):
+        raise
+    except Exception as error:
+        told = error.message if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
+        answer(workspace, decision.pipeline, None, f"failed: {told}")
+        raise
+    refused = [f"{step.step}: {step.reason}" for step in done.refused]
+    waiting = [f"{step.step}: {step.reason}" for step in done.steps if step.action == "wait"]
+    outcome = "; ".join([*(f"refused: {text}" for text in refused), *(f"waits: {text}" for text in waiting)])
+    answer(workspace, decision.pipeline, done.run, outcome or f"{done.model} is the champion")
+    return done
+
+
+def answer(workspace: Workspace, pipeline: str, run: str | None, outcome: str) -> None:
+    """Write down what came of every open decision of a pipeline: one cycle answers them all."""
+    with workspace.catalogue.read() as act:
+        asked = watch_rows.decisions(act, pipeline, fires=True, answered=False)
+    if not asked:
+        return
+    with workspace.catalogue.write(workspace.now()) as act:
+        for decision in asked:
+            watch_rows.put_decision(act, replace(decision, run=run, outcome=outcome, answered_at=act.now))
+            act.record("decision.answered", decision.id, pipeline=pipeline, run=run, outcome=outcome)
 
 
 def _check_shared(workspace: Workspace, state: State) -> None:
@@ -147,7 +192,9 @@ def _do_deploy(workspace: Workspace, state: State, reason: str) -> str:
     assert state.champion is not None
     host, port = address(state.settings)
     place = deployments.Place(state.settings.deployment, host, port)
-    deployment, _ = deployments.start(workspace, state.champion.ref, place)
+    deployment, _ = deployments.start(workspace, state.champion.ref, place, expected=state.deployment)
+    if deployment.wanted == "stopped" or (state.bento and deployment.bento != state.bento.tag):
+        return f"'{deployment.name}' was changed by somebody else meanwhile, and is left as it is"
     return f"'{deployment.name}' serves {deployment.bento} at {deployment.url}"
 
 
@@ -155,6 +202,7 @@ STEPS: dict[StepName, Callable[[Workspace, State, str], str]] = {
     "data": _do_data, "train": _do_train, "gates": _do_gates,
     "approval": _do_approval, "bento": _do_bento, "deploy": _do_deploy,
 }  # fmt: skip
+RELEASING = list(STEPS).index("gates")  # the first step after training
 
 
 def _done(state: State, told: list[Step]) -> Done:

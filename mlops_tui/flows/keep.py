@@ -6,17 +6,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
-from mlops_tui.adapters.catalogue import Act, audit, build
+from mlops_tui.adapters.catalogue import Act, audit, build, watch
 from mlops_tui.errors import External, MlopsError
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Event
 
-if TYPE_CHECKING:
-    pass
-
+REPORTS_KEPT = timedelta(days=30)  # all monitor reports; of older ones, one a day and deployment
 KEPT = ("catalogue.duckdb", "catalogue.duckdb.wal", "objects")
 
 
@@ -45,21 +43,24 @@ def verify(workspace: Workspace) -> Verified:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """Objects and run folders that nothing names, and their size in bytes."""
+    """Objects and unfinished files that nothing names, their size in bytes, and how many old monitor reports go."""
 
     objects: tuple[str, ...]
     bytes: int
     removed: bool
+    reports: int = 0
 
 
 def collect(workspace: Workspace, *, remove: bool) -> Garbage:
     """Find, and where asked remove, objects that no record names: what an act that was killed left behind.
 
-    The catalogue is held for writing meanwhile, so that no act can name one of them; objects younger than an
-    hour are left alone, because a training that still works may be about to name them.
+    Monitor reports older than 30 days go too, but the last of each day and deployment. The catalogue is held for
+    writing meanwhile, so that no act can name one of the objects; those younger than an hour are left alone, because
+    a training that still works may be about to name them.
     """
+    old = _forget_reports(workspace, remove=remove)
     with workspace.catalogue.write(workspace.now()) as act:
-        kept = set(named(act))
+        kept = set(named(act)) - {hash_ for _, hash_ in old}
         young = workspace.now().timestamp() - 3600
         found = []
         for hash_ in workspace.objects.all():
@@ -73,7 +74,19 @@ def collect(workspace: Workspace, *, remove: bool) -> Garbage:
             for path in paths:
                 path.unlink()
         act.record("objects.collected", "objects", count=len(found), bytes=size, removed=remove)
-    return Garbage(tuple(found), size, remove)
+    return Garbage(tuple(found), size, remove, len(old))
+
+
+def _forget_reports(workspace: Workspace, *, remove: bool) -> list[tuple[str, str]]:
+    """Return (id, hash) of old monitor reports, forgotten where asked: before their objects go, whatever happens."""
+    with workspace.catalogue.read() as act:
+        old = watch.old_monitor_reports(act, workspace.now() - REPORTS_KEPT)
+    if old and remove:
+        with workspace.catalogue.write(workspace.now()) as act:
+            for id_, _ in old:
+                watch.drop_monitor_report(act, id_)
+            act.record("reports.forgotten", "reports", count=len(old))
+    return old
 
 
 def named(act: Act) -> Iterator[str]:
@@ -86,6 +99,7 @@ def named(act: Act) -> Iterator[str]:
     for model in build.model_versions(act):
         pieces = (model.booster, model.transform, model.signature, model.calibration, model.reference)
         yield from (hash_ for hash_ in (*pieces, model.golden, model.rows, model.report) if hash_)
+    yield from watch.named(act)
 
 
 # ── doctor ───────────────────────────────────────────────────────────────────────────────────────

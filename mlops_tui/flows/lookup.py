@@ -24,7 +24,8 @@ from mlops_tui.records import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from mlops_tui.config import PipelineFile
+    from mlops_tui.config import PipelineFile, Target
+    from mlops_tui.core.metrics import Answers
     from mlops_tui.core.scoring import Scorer
 
 REFERENCE = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>\d+)|@(?P<alias>[^:@]+))?")
@@ -154,6 +155,62 @@ def frame(workspace: Workspace, version: DatasetVersion, *, lenient: bool = Fals
 
     paths = [workspace.objects.checked_path(part.hash) for part in version.parts]
     return dataset.unify([pl.scan_parquet(path) for path in paths], version.schema, lenient=lenient)
+
+
+def rows_in(frame: pl.LazyFrame, rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return the rows of one set (train, validation, test) of a model version, in its dataset version's order."""
+    import polars as pl
+
+    numbers = rows.filter(pl.col("set") == name).select(pl.col("row")).sort("row")
+    return frame.with_row_index("\0row").filter(pl.col("\0row").is_in(numbers["row"].implode())).drop("\0row").collect()
+
+
+def held_out(
+    workspace: Workspace, version: ModelVersion, target: Target, scorer: Scorer
+) -> tuple[Answers, pl.DataFrame] | None:
+    """Return a model's answers to its labelled test rows, and those rows; raises NotFound without its dataset."""
+    import polars as pl
+
+    from mlops_tui.core import target as targets
+
+    known = dataset_version(workspace, f"{version.dataset}:{version.dataset_version}")
+    if known.hash != version.dataset_hash:
+        raise NotFound(f"{known.dataset}:{known.version} is not the data that {version.ref} was trained on")
+    rows = pl.read_parquet(workspace.objects.checked_path(version.rows))
+    test, _, _ = targets.labelled(rows_in(frame(workspace, known), rows, "test"), target)
+    return (targets.answers_for(scorer, test, target), test) if test.height else None
+
+
+def learned(
+    workspace: Workspace, model: ModelVersion, dataset: DatasetVersion, rows: pl.DataFrame
+) -> pl.DataFrame | None:
+    """Return those of a dataset version's rows that a model learned from, to train, to stop or to calibrate.
+
+    A row is known by its part, wherever that stands in either dataset version; one that came again in a rewritten file
+    is not. None if the model's data is not in this workspace.
+    """
+    import polars as pl
+
+    try:
+        old = dataset_version(workspace, f"{model.dataset}:{model.dataset_version}")
+    except NotFound:
+        return None
+    if old.hash != model.dataset_hash:  # a model from elsewhere, whose dataset has the name of one of ours
+        return None
+    taught = pl.read_parquet(workspace.objects.checked_path(model.rows)).filter(pl.col("set") != "test")
+    return _places(dataset, rows).join(_places(old, taught), on=["part", "at"], how="semi").select("row")
+
+
+def _places(dataset: DatasetVersion, rows: pl.DataFrame) -> pl.DataFrame:
+    """The part of each row, by hash, and its number in there."""
+    import polars as pl
+
+    hashes = [part.hash for part in dataset.parts]
+    sizes = pl.Series([part.rows for part in dataset.parts], dtype=pl.Int64)
+    parts = pl.DataFrame({"part": hashes, "from": sizes.cum_sum() - sizes}).set_sorted("from")
+    # of parts without rows the last one that begins there is found, which is the one that has them
+    placed = rows.select(pl.col("row").cast(pl.Int64)).sort("row").join_asof(parts, left_on="row", right_on="from")
+    return placed.select("row", "part", at=pl.col("row") - pl.col("from"))
 
 
 def run_details(workspace: Workspace, run: Run) -> RunDetails:

@@ -186,8 +186,7 @@ def check(workspace: Workspace, name: str) -> tuple[str, list[str]]:
     Returns the name and notes; raises InvalidInput with every mistake.
     """
     settings, path = lookup.pipeline(workspace, name)
-    unread = [section for section in ("monitor", "rules", "policy") if getattr(settings, section)]
-    notes = [f"[{section}] is kept, but nothing acts on it in this version" for section in unread]
+    notes = ["no [[rules]]: the default rule, gain, decides"] if settings.rules is None else []
     wrong = column_mistakes(settings, _columns(workspace, settings))
     if wrong:
         raise InvalidInput(f"{workspace.relative(path.resolve())}: " + "\n  ".join(wrong), "mlops datasets show")

@@ -10,6 +10,7 @@ from typing import Literal
 
 from mlops_tui.adapters.catalogue import build as rows
 from mlops_tui.adapters.catalogue import release as release_rows
+from mlops_tui.adapters.catalogue import watch as watch_rows
 from mlops_tui.config import PipelineFile
 from mlops_tui.core.approval import Standing, is_outdated, is_settled, standing
 from mlops_tui.core.compare import flatten
@@ -17,7 +18,17 @@ from mlops_tui.flows.build import runs
 from mlops_tui.flows.build.survey import Survey, known, survey
 from mlops_tui.flows.release import approvals, bentos, deployments, gates
 from mlops_tui.flows.workspace import Workspace, training_code
-from mlops_tui.records import Approval, Bento, DatasetVersion, Deployment, GateReport, ModelVersion, Run, hash_of
+from mlops_tui.records import (
+    Approval,
+    Bento,
+    DatasetVersion,
+    Decision,
+    Deployment,
+    GateReport,
+    ModelVersion,
+    Run,
+    hash_of,
+)
 
 Action = Literal["run", "skip", "wait", "blocked"]
 StepName = Literal["data", "train", "gates", "approval", "bento", "deploy"]
@@ -73,19 +84,27 @@ class State:
     deployment: Deployment | None
     deployment_state: deployments.State | None
     served: Standing | None  # of the version that is served as approved
+    decision: Decision | None  # of the rules: it fired, and no cycle has answered it yet
 
 
-def observe(workspace: Workspace, settings: PipelineFile) -> State:
-    """Return the state of a pipeline's cycle; reads, and changes nothing."""
+def observe(workspace: Workspace, settings: PipelineFile, *, retrain: bool = True) -> State:
+    """Return the state of a pipeline's cycle; reads, and changes nothing.
+
+    Without `retrain` the state is told as of the newest model's data, as if the source held nothing newer: what is
+    due then is due for what has been trained already.
+    """
     data = settings.data
     before = known(workspace, data.dataset)
-    found = survey(workspace, data, before)
+    found, same = survey(workspace, data, before), before.same_settings(data)
     code = training_code(workspace.root).fingerprint
     with workspace.catalogue.read() as act:
         dataset = before.version
         key = runs.training_key(settings, dataset, code) if dataset else None
         model = rows.model_version_by_key(act, settings.name, key) if key else None
         newest = rows.model_version(act, settings.name)
+        if not retrain and newest is not None:
+            dataset = rows.dataset_version(act, newest.dataset, newest.dataset_version) or dataset
+            found, same, key, model = Survey(), True, newest.key, newest
         completed = rows.runs(act, settings.name, "completed", limit=1)
         said = release_rows.approvals(act, settings.name)
         number = approvals.champion(act, settings.name)
@@ -95,9 +114,10 @@ def observe(workspace: Workspace, settings: PipelineFile) -> State:
         served = rows.model_version(act, deployment.model, deployment.version) if deployment else None
         tags = {one.tag for one in release_rows.bentos(act) if one.approved} if deployment else set()
         as_approved = deployment is not None and deployment.bento in tags
+        decision = watch_rows.open_decision(act, settings.name)
     now = _standing(model, said) if model else None
     return State(
-        settings, found, before.same_settings(data), dataset, key, model,
+        settings, found, same, dataset, key, model,
         newest, _standing(newest, said) if newest else None,
         completed[0] if completed else None, code, now,
         gates.report_of(workspace, model) if model and model.report else None,
@@ -105,6 +125,7 @@ def observe(workspace: Workspace, settings: PipelineFile) -> State:
         bento[0] if bento and bentos.is_there(workspace, bento[0]) else None,
         deployment, deployments.state(deployment) if deployment else None,
         _standing(served, said) if served and as_approved else None,
+        decision,
     )  # fmt: skip
 
 
@@ -138,7 +159,8 @@ def _train(state: State) -> Step:
         return Step("train", "blocked", "a dataset version that breaks its contract is not trained on")
     if state.model is not None:
         return Step("train", "skip", f"{state.model.ref} was trained on exactly this")
-    return Step("train", "run", _what_changed(state))
+    asked = f"; asked for by decision {state.decision.id}: {state.decision.reason}" if state.decision else ""
+    return Step("train", "run", _what_changed(state) + asked)
 
 
 def _what_changed(state: State) -> str:

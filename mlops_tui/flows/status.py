@@ -10,7 +10,9 @@ from mlops_tui.config import load_pipeline
 from mlops_tui.core.compare import headline
 from mlops_tui.errors import InvalidInput, NotFound, Refused
 from mlops_tui.flows import lookup, planning
+from mlops_tui.flows.watch import monitor, rules
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Decision, Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class PipelineStatus:
     deployment: str | None = None
     deployment_state: str | None = None
     url: str | None = None
+    watch: str | None = None  # what the newest window of predictions shows
+    decided: str | None = None  # what the rules said last, and what came of it
+    decided_at: datetime | None = None
     next: str = ""
     error: str | None = None
     plan: planning.Plan | None = None
@@ -48,6 +53,7 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
     except (InvalidInput, NotFound, Refused) as error:  # the pipeline's own; what fails for all is told once
         return PipelineStatus(name, where, error=error.message, next=error.hint)
     plan = planning.plan_of(state)
+    decision = next(iter(rules.history(workspace, state.settings.name, None, 1)), None)
     model = state.newest
     metric = headline(model) if model else None
     return PipelineStatus(
@@ -65,9 +71,38 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
         deployment=state.deployment.name if state.deployment else None,
         deployment_state=state.deployment_state,
         url=state.deployment.url if state.deployment and state.deployment_state == "running" else None,
+        watch=_watched(workspace, state),
+        decided=_decided(decision) if decision else None,
+        decided_at=decision.at if decision else None,
         next=_next(plan),
         plan=plan,
     )
+
+
+def _watched(workspace: Workspace, state: planning.State) -> str | None:
+    """The newest window of the deployment's predictions in a few words; None where nothing was monitored."""
+    report = monitor.newest_report(workspace, state.deployment.name, routine=True) if state.deployment else None
+    serving = state.deployment.version if state.deployment else None
+    windows = [one for one in report.windows if one.version == serving] if report else []
+    if not windows:
+        return None
+    newest = monitor.newest_judged(windows) or windows[-1]
+    live = newest.performance or newest.estimate
+    name = "" if live is None else f"{live.metric} ≈" if isinstance(live, Estimate) else f"{live.name} "
+    figure = f", {name}{live.value:.4f}" if live else ""
+    if newest.faults:
+        return f"data fault: {newest.faults[0]}{figure}"
+    drifted = f"{len(newest.drifted)} drifted: {', '.join(newest.drifted[:3])}" if newest.drifted else "quiet"
+    return f"{newest.remark or drifted}{figure}"
+
+
+def _decided(decision: Decision) -> str:
+    """What the rules said last, and what came of it."""
+    if decision.held:
+        return f"held: {decision.held}"
+    if not decision.fires:
+        return f"quiet: {decision.reason}"
+    return f"fired: {decision.reason}" + (f" → {decision.outcome}" if decision.outcome else "")
 
 
 def _next(plan: planning.Plan) -> str:

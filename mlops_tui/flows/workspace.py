@@ -37,6 +37,20 @@ SETTINGS_TEMPLATE = """\
 
 [approval]
 # identity = "claimed"     # "unix": reviewers sign as their Unix user only, --by is refused
+
+[agent]
+# every = "1m"             # how often it wakes
+# restarts = 5             # how often a deployment is restarted before it is given up
+
+[notify]                   # whom the agent tells: a webhook, a command, or both; by default nobody
+# webhook = "https://…"
+# webhook_env = "…"        # the variable that holds the address, where that is a secret
+# secret_env = "…"         # the variable that holds the key that signs, or:
+# secret_file = "…"        # the file that does
+# command = ["…"]          # gets each notice as JSON on its standard input
+# kinds = ["waiting", "failed"]    # by default all
+# timeout = "10s"          # of one delivery
+# attempts = 8
 """
 TRAINING_CODE = (
     *("calibration", "crossval", "derive", "features", "fitting", "intervals", "kinds", "material", "measures"),

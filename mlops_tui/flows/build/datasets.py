@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +119,35 @@ def _judge(workspace: Workspace, data: Data, held: Sequence[Part], before: int |
     findings += contract.check(frame, seen, data.checks)
     if data.key and data.key != data.checks.unique:
         findings += contract.check(frame, seen, Checks(unique=data.key))  # a key must identify, whatever the contract
-    return findings
+    return [*findings, *_faults(workspace, data, held, before)]
+
+
+def _faults(workspace: Workspace, data: Data, held: Sequence[Part], before: int | None = None) -> Iterator[Finding]:
+    """Yield the broken columns of the parts that no good version has held, against those that one has."""
+    import polars as pl
+
+    from mlops_tui.core import batch
+
+    if data.checks.faults == "off":
+        return
+    with workspace.catalogue.read() as act:
+        versions = build.dataset_versions(act, data.dataset)
+    older = [one for one in versions if one.state == "ok" and (before is None or one.version < before)]
+    trusted = {part.hash for part in (older[0].parts if older else ())}
+    fresh = [part for part in held if part.hash not in trusted]
+    if not trusted or not fresh:
+        return
+    newest = older[0].parts[-batch.BATCHES :]
+    kept = batch.steps([part.rows for part in newest])
+    scans = [pl.scan_parquet(workspace.objects.path(part.hash)) for part in newest]
+    known = [
+        one.gather_every(step).collect(engine="streaming") for one, step in zip(scans, kept, strict=True)
+    ]  # fmt: skip
+    skip = {*data.key, *([data.time] if data.time else [])}
+    level: batch.Level = "error" if data.checks.faults == "refuse" else "warning"
+    for part in fresh:
+        rows = pl.read_parquet(workspace.objects.path(part.hash))
+        yield from batch.faults(known, rows, part.source, skip, level, kept)
 
 
 def _baseline(workspace: Workspace, data: Data, held: Sequence[Part], before: int | None = None) -> tuple[Column, ...]:
