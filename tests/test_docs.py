@@ -20,6 +20,8 @@ from typer._click.exceptions import ClickException
 
 from mlops_tui import config
 from mlops_tui.cli import main
+from mlops_tui.config.pipeline import CHECKS, PARAMETERS
+from mlops_tui.config.rules import KEYS
 from mlops_tui.flows import cycle
 from mlops_tui.flows import pipelines as pipeline_files
 from mlops_tui.flows.workspace import SETTINGS_TEMPLATE, Workspace
@@ -37,7 +39,7 @@ HEADINGS = {
     "pipeline": "[pipeline]", "data": "[data]", "data.checks": "[data.checks]",
     "data.checks.columns": "[data.checks.columns.NAME]", "target": "[target]", "features": "[features]",
     "split": "[split]", "train": "[train]", "train.tune": "[train.tune]", "gates": "[[gates]]",
-    "approval": "[approval]", "serve": "[serve]", "": "[monitor], [[rules]], [policy]",
+    "approval": "[approval]", "serve": "[serve]", "monitor": "[monitor]", "rules": "[[rules]]", "policy": "[policy]",
 }  # fmt: skip
 
 
@@ -54,7 +56,7 @@ def fields(model: type[config.Settings], path: str = "") -> Iterator[tuple[str, 
         inner = settings_in(field.annotation)
         if inner is None or path:
             yield path, name, field
-        if inner is not None:
+        if inner not in (None, model):  # a rule may hold rules
             yield from fields(inner, f"{path}.{name}" if path else name)
 
 
@@ -93,12 +95,13 @@ def test_the_page_tells_the_teams_settings() -> None:
     rows = rows_below("mlops.toml")
     found = {f"{path}.{key}": field for path, key, field in fields(config.WorkspaceFile)}
     assert rows == {key: told(field) for key, field in found.items()}
-    for key in found:
-        assert f"# {key.rpartition('.')[2]} = {rows[key].strip('`')}" in SETTINGS_TEMPLATE
+    for key, default in rows.items():
+        line = f"# {key.rpartition('.')[2]} = {'' if default == 'none' else default.strip('`')}"
+        assert line in SETTINGS_TEMPLATE
 
 
 def test_the_page_tells_every_parameter_metric_and_check() -> None:
-    names = {*config.PARAMETERS, *config.CHECKS, *(name for known in METRICS.values() for name in known)}
+    names = {*PARAMETERS, *CHECKS, *(name for known in METRICS.values() for name in known)}
     assert [name for name in sorted(names) if f"`{name}`" not in FILE_PAGE] == []
 
 
@@ -122,6 +125,24 @@ def test_the_example_trains(empty: Workspace) -> None:
     done = cycle.apply(empty, "flight-delay")
     assert done.model == "flight-delay:1", done.steps
     assert pipeline_files.check(empty, "flight-delay")[0] == "flight-delay"
+
+
+def test_the_page_of_the_rules_tells_every_kind_with_its_keys() -> None:
+    text = (DOCS / "rules.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, flags=re.MULTILINE))
+    assert set(KEYS) <= set(rows)
+    same = {"estimated_decay": rows["decay"]}  # "the same"
+    for kind, keys in KEYS.items():
+        assert [key for key in keys if f"`{key}" not in same.get(kind, rows[kind])] == [], kind
+
+
+def test_the_rules_of_the_page_are_rules() -> None:
+    blocks = re.findall(
+        r"^```toml\n(.*?)^```", (DOCS / "rules.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert len(blocks) > 5
+    for block in blocks:
+        config.RuleSet.model_validate(tomllib.loads(block))
 
 
 # ── commands and links ───────────────────────────────────────────────────────────────────────────

@@ -237,7 +237,7 @@ def test_a_migration_copies_the_file_first(tmp_path: Path) -> None:
         assert tables == ["notes"]
     with catalogue.read() as act:
         assert act.one("SELECT answer FROM notes") == (42,)
-        assert act.query("SELECT number, name FROM migrations") == [(1, "start")]
+        assert act.query("SELECT number, name FROM migrations") == [(1, "start"), (2, "watch")]
 
 
 def test_a_newer_schema_is_refused_and_left_alone(catalogue: Catalogue) -> None:

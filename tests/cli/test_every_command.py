@@ -10,8 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
+import polars as pl
 import pytest
 
+from mlops_tui.core import requests
 from tests import workspaces
 from tests.cli.called import Answer, call
 
@@ -23,6 +26,9 @@ LISTS = {
     "bentos list": {"tag", "model", "version"},
     "deployments list": {"name", "model", "version", "url", "state"},
     "pipelines list": {"name"},
+    "monitor list": {"id", "deployment", "model", "windows", "rows"},
+    "rules list": {"pipeline", "rules", "default"},
+    "rules history": {"id", "pipeline", "fires", "rules", "reason"},
     "audit list": {"number", "at", "user", "action", "subject"},
     "status": {"name", "dataset", "model", "champion", "next"},
 }
@@ -67,6 +73,18 @@ WALK: dict[str, list[str]] = {
     "deployments list": [],
     "deployments show": ["flight-delay"],
     "deployments logs": ["flight-delay", "--lines", "5"],
+    "labels add": ["flight-delay", "labels.csv"],
+    "monitor run": ["flight-delay", "--window", "14d"],
+    "monitor list": [],
+    "monitor show": ["flight-delay"],
+    "rules check": ["flight-delay"],
+    "rules list": [],
+    "rules history": [],
+    "rules show": ["DECISION"],
+    "rules backtest": ["flight-delay", "--step", "14d", "--out", "backtest.parquet"],
+    "agent run": ["--once"],
+    "agent status": [],
+    "agent install": ["--print"],
     "deployments rollback": ["flight-delay"],
     "deployments stop": ["flight-delay"],
     "models reject": ["flight-delay:2", "--comment", "comes from elsewhere"],
@@ -121,10 +139,24 @@ def life(trained_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         for name, arguments in WALK.items():
             words = [said.get(word, word) for word in arguments]
             answers[name] = call(root, *name.split(), *words, "--json")
+            if name == "deployments start":
+                ask(answers[name].json["url"], root)
+            elif name == "rules check":
+                said["DECISION"] = answers[name].json["id"]
         yield answers
     finally:
         call(root, "deployments", "stop", "flight-delay")
         shutil.rmtree(root)
+
+
+def ask(url: str, root: Path) -> None:
+    """Send a deployment rows of January, and write a file of labels for some of them."""
+    rows = pl.read_parquet(root / ROWS).filter(pl.col("late").is_not_null()).head(400)
+    with httpx.Client(base_url=url) as client:
+        columns = [one["name"] for one in client.get("/metadata").json()["signature"]["inputs"]]
+        sent = requests.to_json_rows(rows.select(*columns, "flight_id", "time_hour"))
+        assert client.post("/predict", json=sent).status_code == 200
+    rows.select("flight_id", "late").head(300).write_csv(root / "labels.csv")
 
 
 @pytest.mark.parametrize("name", WALK)

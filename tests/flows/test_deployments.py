@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import psutil
 import pytest
@@ -83,7 +85,13 @@ def test_one_that_is_down_is_due_and_comes_back(served: Workspace) -> None:
         pass
     assert deployments.state(item) == "down"
     assert {step.step: step.reason for step in cycle.plan(served, NAME).steps}["deploy"] == f"'{NAME}' is down"
+    closing = socket.create_server((item.host, item.port), reuse_port=True)  # the kernel takes a moment for it, too
+    Timer(0.5, closing.close).start()
     assert cycle.apply(served, NAME).url == item.url
+    assert deployments.stop(served, NAME)[1]
+    assert deployments.start(served, f"{NAME}:1", expected=item) == (deployments.get(served, NAME), False)
+    assert deployments.state(deployments.get(served, NAME)) == "stopped"  # what a person did meanwhile is not undone
+    assert deployments.start(served, f"{NAME}:1", expected=deployments.get(served, NAME))[1]
     with pytest.raises(External, match=f"taken by the deployment '{NAME}'"):
         deployments.start(served, f"{NAME}:1", deployments.Place("second", port=item.port))
     with pytest.raises(InvalidInput):
