@@ -138,7 +138,7 @@ def agent_text(found: AgentStatus) -> str:
         restarts = f"{one.failures} restart{'' if one.failures == 1 else 's'}"
         lines.append(f"{mark(False)} {one.deployment}: {restarts}, {then}; {one.error or 'not up for a minute yet'}")
     lines += [f"  {line}" for line in state.last]
-    for one in found.undelivered:
-        state = "not delivered yet" if one.next_at else "given up"
-        lines.append(f"{mark(None)} {state}: {one.kind} of {one.subject}: {one.error or 'due'}")
+    for notice in found.undelivered:
+        how = "not delivered yet" if notice.next_at else "given up"
+        lines.append(f"{mark(None)} {how}: {notice.kind} of {notice.subject}: {notice.error or 'due'}")
     return "\n".join(lines)
