@@ -47,9 +47,8 @@ def report_text(report: MonitorReport) -> str:
     shown = report.windows[-_room() :]
     dropped = len(report.windows) - len(shown)
     by = "the rows' time" if report.by == "event" else "when they were answered"
-    head = (
-        f"{report.deployment}: {report.rows:,} predictions in {len(report.windows)} windows of {report.window} by {by}"
-    )
+    windows = f"{len(report.windows)} window{'s' if len(report.windows) != 1 else ''}"
+    head = f"{report.deployment}: {report.rows:,} predictions in {windows} of {report.window} by {by}"
     if dropped:
         head += f" (the newest {len(shown)} shown)"
     return "\n\n".join(part for part in (head, _heat_map(shown), _lines(shown), newest_text(shown)) if part)
@@ -162,7 +161,8 @@ def newest_text(windows: Sequence[WindowReport]) -> str:
         return ""
     one = next((judged for judged in reversed(windows) if judged.features), windows[-1])
     rows = f"{one.rows:,} row{'s' if one.rows != 1 else ''}"
-    lines = [f"newest judged window {_day(one.start)} to {_day(one.end)}, model :{one.version}, {rows}"]
+    what = "newest judged window" if one.features else "newest window"
+    lines = [f"{what} {_day(one.start)} to {_day(one.end)}, model :{one.version}, {rows}"]
     if windows[-1].remark:
         lines.append(f"  {_day(windows[-1].start)} to {_day(windows[-1].end)}: {windows[-1].remark}")
     lines += [f"  {mark(None if found.level == 'warning' else False)} {found.message}" for found in one.findings]
