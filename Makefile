@@ -41,7 +41,7 @@ lock: .venv/dev.stamp ## the locks from pyproject.toml, keeping their versions; 
 	$(COMPILE) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) mlops_tui/service.in -c requirements.lock -o mlops_tui/service.lock
 
-pictures: .venv/runtime.stamp ## the pictures of the README, from what the commands print
+pictures: .venv/runtime.stamp ## the pictures of the docs, from what the commands print and the screens show
 	$(BIN)/python docs/pictures/make.py
 
 clean: ## takes away all that make has made, the demo too

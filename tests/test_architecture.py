@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tui import made
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mlops_tui"
 CORE = sorted((PACKAGE / "core").glob("*.py"))
@@ -21,6 +23,31 @@ LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock", PACKAGE / "
 OUTSIDE_CORE = {"os", "pathlib", "subprocess", "socket", "time", "shutil", "tempfile", "uuid", "secrets", "random"}
 NOT_SAFE_TO_OPEN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 HEAVY = {"polars", "duckdb", "lightgbm", "bentoml", "textual", "numpy"}
+NOT_IN_SCREENS = {"polars", "lightgbm", "bentoml", "numpy", "pyarrow", "aiohttp", "textual_serve", "typer"}
+SCREENS = """
+import asyncio, sys
+from pathlib import Path
+from mlops_tui.flows.workspace import open_workspace
+from mlops_tui.tui.app import make_app
+from mlops_tui.tui.lists import Lists
+from tests.tui.shown import settled
+
+async def walk(root: str) -> None:
+    app = make_app(open_workspace(Path(root)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        for number in "0123":
+            await pilot.press(number)
+            await settled(pilot)
+            for _ in app.screen.tabs if isinstance(app.screen, Lists) else ():
+                await pilot.press("tab")
+                await settled(pilot)
+                assert app.screen.failed is None, app.screen.failed
+                print(app.screen.tab.name, len(app.screen.data.keys))
+
+asyncio.run(walk(sys.argv[1]))
+"""
+"""Opens home and every list of a workspace, and prints how many rows each has."""
 
 DRAWN: dict[str, set[str]] = {
     "answered": {"labels", "requests", "samples"},
@@ -35,6 +62,7 @@ DRAWN: dict[str, set[str]] = {
     "contract": {"dataset", "profile", "shift"},
     "cron": set(),
     "crossval": {"features", "fitting", "material", "metrics", "scoring", "split"},
+    "curves": {"histograms", "intervals", "metrics"},
     "dataset": {"contract", "profile", "shift"},
     "derive": set(),
     "distances": set(),
@@ -46,6 +74,7 @@ DRAWN: dict[str, set[str]] = {
     "fitting": {"features"},
     "gain": {"metrics", "intervals"},
     "gates": {"bounds", "leak", "metrics", "slices"},
+    "histograms": {"sides"},
     "history": {"material"},
     "intervals": set(),
     "kinds": set(),
@@ -58,6 +87,7 @@ DRAWN: dict[str, set[str]] = {
     "openapi": {"requests"},
     "policy": {"cron", "verdicts"},
     "profile": {"contract", "dataset", "shift"},
+    "query": set(),
     "recalibration": {"intervals"},
     "rehearsal": {
         "drift",
@@ -204,6 +234,15 @@ def test_the_service_carries_no_application() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     application = {"mlops_tui.flows", "mlops_tui.adapters", "mlops_tui.config", "mlops_tui.cli"}
     assert loaded(done).isdisjoint(application | {"typer", "textual", "duckdb", "bentoml"})
+
+
+def test_the_screens_load_nothing_that_computes(tmp_path: Path) -> None:
+    """A screen stays open for days and reads: what needs polars or numpy runs as a command of its own."""
+    done = run("-c", SCREENS, str(made.normal(tmp_path / "flights").root))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "models 0" not in done.stdout
+    assert {"datasets", "models", "reports"} <= set(done.stdout.split())
+    assert loaded(done).isdisjoint(NOT_IN_SCREENS)
 
 
 def test_only_the_catalogue_connects() -> None:

@@ -26,6 +26,10 @@ from mlops_tui.flows import cycle
 from mlops_tui.flows import pipelines as pipeline_files
 from mlops_tui.flows.workspace import SETTINGS_TEMPLATE, Workspace
 from mlops_tui.records import METRICS
+from mlops_tui.tui.home import MARKS, WORDS
+from mlops_tui.tui.page import EVERYWHERE, TABLES
+from mlops_tui.tui.themes import NAMES
+from mlops_tui.tui.verbs import VERBS
 from tests import workspaces
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +147,27 @@ def test_the_rules_of_the_page_are_rules() -> None:
     assert len(blocks) > 5
     for block in blocks:
         config.RuleSet.model_validate(tomllib.loads(block))
+
+
+# ── the screens ──────────────────────────────────────────────────────────────────────────────────
+
+SCREENS = (DOCS / "tui.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_screens_tells_every_act() -> None:
+    told = re.findall(r"^\| (\w+) \| `(.)` \| ([^|]+) \| `mlops ([^|`]+)` \|$", SCREENS, flags=re.MULTILINE)
+    assert sorted(told) == sorted((verb.noun, verb.key, verb.label, verb.command) for verb in VERBS)
+
+
+def test_the_page_of_the_screens_tells_every_other_key() -> None:
+    told = re.findall(r"^\| `([^`|]+)` \| ([^|`]+) \|$", SCREENS.partition("\n## Keys\n")[2], flags=re.MULTILINE)
+    assert told[: len(EVERYWHERE + TABLES)] == [*EVERYWHERE, *TABLES]
+
+
+def test_the_page_of_the_screens_tells_every_mark_and_theme() -> None:
+    told = re.findall(r"^\| `(.)` \| ([^|]+) \|$", SCREENS.partition("\n## Build")[0], flags=re.MULTILINE)
+    assert told == [(MARKS[mark], WORDS[mark]) for mark in MARKS]
+    assert [name for name in NAMES if f"`{name}`" not in SCREENS] == []
 
 
 # ── commands and links ───────────────────────────────────────────────────────────────────────────

@@ -235,6 +235,7 @@ def pipelines_check(pipeline: PipelineArgument, as_json: JsonFlag = False) -> No
 def runs_list(
     pipeline: Annotated[str | None, typer.Argument(help="Only this pipeline's runs.")] = None,
     sort: Annotated[str | None, typer.Option(help="A metric: best first; '-METRIC' for worst first.")] = None,
+    keep: Annotated[str | None, typer.Option("--filter", help='As in "auc>0.7 status:completed -note".')] = None,
     limit: LimitOption = 50,
     as_json: JsonFlag = False,
 ) -> None:
@@ -242,8 +243,14 @@ def runs_list(
     from mlops_tui.flows.build import runs as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        found = flow.list_runs(workspace, pipeline, sort, limit)
-    output.emit({"items": found}, as_json, lambda: texts.runs_text(found))
+        if keep is None:
+            found = flow.list_runs(workspace, pipeline, sort, limit)
+        else:
+            from mlops_tui.flows.queries import lists
+
+            found = lists.run_rows(workspace, lists.runs(workspace, keep, sort or "", pipeline)[:limit])
+    text = "no run fits the filter" if keep and not found else None
+    output.emit({"items": found}, as_json, text or (lambda: texts.runs_text(found)))
 
 
 @runs.command("show")
@@ -286,6 +293,16 @@ def runs_logs(run: RunArgument, as_json: JsonFlag = False) -> None:
     with output.workspace(as_json=as_json) as workspace:
         lines = flow.log_lines(workspace, lookup.run(workspace, run))
     output.emit({"items": lines}, as_json, lambda: "\n".join(texts.log_line(line) for line in lines))
+
+
+@runs.command("stop")
+def runs_stop(run: RunArgument, as_json: JsonFlag = False) -> None:
+    """Interrupt a run that trains, as Ctrl-C does where it was started, and wait until it has ended."""
+    from mlops_tui.flows.build import stop as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.stop(workspace, run)
+    output.emit(found, as_json, f"run {found.id} of {found.pipeline}: {found.status}")
 
 
 @runs.command("reproduce")

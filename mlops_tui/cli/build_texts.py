@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlops_tui.cli.output import bytes_text, cell, facts, mark, table
+from mlops_tui.cli.output import facts, mark, table
 from mlops_tui.core.compare import flatten, headline
+from mlops_tui.texts.cells import PROFILE_COLUMNS, bytes_text, cell, profile_row
+from mlops_tui.texts.sparks import rising, spark
 
 if TYPE_CHECKING:
     from mlops_tui.core.compare import Compared
     from mlops_tui.flows.build.datasets import Difference, Refreshed
     from mlops_tui.flows.build.reproduce import Reproduced
-    from mlops_tui.records import ColumnProfile, DatasetVersion, Finding, Histogram, Profile, Run, RunDetails
-
-BLOCKS = " ▁▂▃▄▅▆▇█"
-
-
-def spark(counts: Sequence[float]) -> str:
-    """Return counts as a row of block characters, the largest as a full one.
-
-    >>> spark([0, 1, 8])
-    ' ▁█'
-    """
-    top = max(counts, default=0) or 1
-    return "".join(BLOCKS[0 if not count else max(1, round(8 * count / top))] for count in counts)
+    from mlops_tui.records import DatasetVersion, Finding, Profile, Run, RunDetails
 
 
 def refreshed_text(done: Refreshed) -> str:
@@ -57,34 +46,9 @@ def dataset_text(version: DatasetVersion, profile: Profile) -> str:
         ("parts", f"{len(version.parts)}, {bytes_text(size)}"), ("source", version.source),
         ("made", f"{cell(version.created_at)} by {version.author}"), ("hash", version.hash),
     ])  # fmt: skip
-    columns = ("column", "type", "null", "distinct", "min", "median", "max", "shape or most frequent")
-    rows = [_column_row(column) for column in profile.columns]
-    parts = (head, findings_text(version.findings), table(columns, rows, "no columns"))
+    rows = [profile_row(column) for column in profile.columns]
+    parts = (head, findings_text(version.findings), table(PROFILE_COLUMNS, rows, "no columns"))
     return "\n\n".join(part for part in parts if part)
-
-
-def _column_row(column: ColumnProfile) -> tuple[Any, ...]:
-    quantiles = column.quantiles
-    chosen = (quantiles[0], quantiles[4], quantiles[8]) if quantiles else (None, None, None)
-    low, middle, high = (_value(value, column.dtype) for value in chosen)
-    top = ", ".join(f"{value} {count}" for value, count in column.top[:3])
-    shape = _shape(column.histogram) if column.histogram else top
-    return (column.name, column.dtype, f"{column.null_share:.1%}", column.distinct, low, middle, high, shape)
-
-
-def _value(value: float | None, dtype: str) -> object:
-    """A quantile, which of a date or time is seconds since 1970, as its column would write it."""
-    if value is not None and dtype.startswith("Date"):
-        try:
-            moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
-        except OverflowError:  # beyond the year 9999
-            return value
-        return f"{moment:%Y-%m-%d}" if dtype == "Date" else f"{moment:%Y-%m-%d %H:%M}"
-    return int(value) if value is not None and value.is_integer() and "Int" in dtype else value
-
-
-def _shape(histogram: Histogram) -> str:
-    return spark(histogram.counts)
 
 
 def difference_text(found: Difference) -> str:
@@ -156,19 +120,11 @@ def details_text(details: RunDetails) -> str:
     return "\n".join([
         table(("metric", "test", "95 % interval", "validation", "train"), rows, "no metrics"), "",
         f"rows        {sizes}",
-        f"curve       {spark(_rising(curve.validation))}  validation {curve.metric}, best at round {curve.best_round}",
+        f"curve       {spark(rising(curve.validation))}  validation {curve.metric}, best at round {curve.best_round}",
         f"importance  {importance}",
         f"CPU seconds {timings}",
         *folds, *details.messages,
     ])  # fmt: skip
-
-
-def _rising(values: Sequence[float], points: int = 48) -> list[float]:
-    """At most `points` values, spread evenly, moved so that the smallest is just above nothing."""
-    step = max(1, len(values) // points)
-    shown = list(values[::step])
-    low, high = min(shown, default=0.0), max(shown, default=1.0)
-    return [0.1 + (value - low) / ((high - low) or 1.0) for value in shown]
 
 
 def compared_text(found: Compared) -> str:

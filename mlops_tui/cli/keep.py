@@ -9,6 +9,7 @@ import typer
 
 from mlops_tui.cli import output
 from mlops_tui.cli.output import JsonFlag, LimitOption, YesFlag
+from mlops_tui.texts.cells import bytes_text
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 audit = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Who did what.")
@@ -61,7 +62,7 @@ def backup(
     output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
         size = flow.backup(workspace, path)
-    output.emit({"path": str(path), "bytes": size}, as_json, f"{output.bytes_text(size)} → {path}")
+    output.emit({"path": str(path), "bytes": size}, as_json, f"{bytes_text(size)} → {path}")
 
 
 @app.command()
@@ -94,7 +95,7 @@ def gc(
         found = keep.collect(workspace, remove=not dry_run)
     reports = f", {found.reports} old monitor reports" if found.reports else ""
     went = "removed" if found.removed else "would go"
-    text = f"{len(found.objects)} objects, {output.bytes_text(found.bytes)}{reports} {went}"
+    text = f"{len(found.objects)} objects, {bytes_text(found.bytes)}{reports} {went}"
     value = {
         "objects": found.objects, "bytes": found.bytes, "reports": found.reports, "removed": found.removed
     }  # fmt: skip

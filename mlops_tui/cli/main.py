@@ -24,6 +24,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "init": ("cycle", "Make a workspace in a folder."),
         "demo": ("cycle", "Run the whole cycle on the sample data, in a folder of its own."),
         "doctor": ("cycle", "Check the workspace, its catalogue and this machine."),
+        "tui": ("screen", "Open the terminal screens: the whole cycle at a glance."),
+        "web": ("screen", "Serve the terminal screens to a browser, on this machine."),
     },
     "cycle": {
         "plan": ("cycle", "Say which steps of a pipeline would run, and why; changes nothing."),
@@ -33,16 +35,16 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "build": {
         "datasets": ("build", "Datasets and their versions: add, refresh, list, show, diff, check, export."),
         "pipelines": ("build", "Pipeline files: new, list, show, check."),
-        "runs": ("build", "Training runs: list, show, compare, logs, reproduce."),
+        "runs": ("build", "Training runs: list, show, compare, logs, reproduce, stop."),
     },
     "release": {
-        "models": ("release", "Model versions: list, show, diff, approve, reject, alias, predict and more."),
+        "models": ("release", "Model versions: list, show, diff, curves, approve, reject, alias, predict and more."),
         "bentos": ("release", "Bentos of model versions: build, list, export."),
         "deployments": ("release", "Bentos that answer: start, list, show, rollback, stop, logs."),
     },
     "watch": {
         "labels": ("watch", "What really happened: add."),
-        "monitor": ("watch", "What predictions show: run, list, show."),
+        "monitor": ("watch", "What predictions show: run, list, show, feature."),
         "rules": ("watch", "When the cycle runs again, and why: check, list, history, show, backtest."),
         "agent": ("watch", "What closes the loop: run, status, install."),
     },
@@ -105,6 +107,9 @@ def root(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False,
     color: Annotated[str, typer.Option(help="auto, always or never.", envvar="MLOPS_COLOR")] = "auto",
+    progress: Annotated[
+        str, typer.Option(help="auto, or json: a JSON object a line on stderr.", envvar="MLOPS_PROGRESS")
+    ] = "auto",
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="The version.")
     ] = False,
@@ -112,12 +117,17 @@ def root(
     """The whole machine-learning pipeline of a small team, from a terminal, on one machine."""
     if color not in ("auto", "always", "never"):
         raise InvalidInput(f"--color {color!r}; allowed: auto, always, never")
+    if progress not in ("auto", "json"):
+        raise InvalidInput(f"--progress {progress!r}; allowed: auto, json")
     output.settings.directory, output.settings.quiet, output.settings.color = directory, quiet, color
+    output.settings.progress = progress
 
 
 def run(args: list[str]) -> int:
     """Run a command line and return its exit code; nothing but a bug leaves a traceback, and that in a log."""
     as_json = "--json" in args
+    if sys.stderr is None:  # closed by the caller; what is said there must not go to stdout instead
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(args, prog_name="mlops", standalone_mode=False)

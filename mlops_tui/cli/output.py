@@ -6,13 +6,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mlops_tui.texts.cells import cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,7 @@ class Settings:
     directory: Path | None = None
     quiet: bool = False
     color: str = "auto"
+    progress: str = "auto"
 
 
 settings = Settings()
@@ -48,8 +51,13 @@ def workspace(*, as_json: bool = False) -> Iterator[Workspace]:
 
 @contextmanager
 def progress(as_json: bool = False) -> Iterator[Callable[[Progress], None]]:
-    """A callable that takes progress: bars on a terminal, a line a step elsewhere, nothing under --json."""
-    if settings.quiet or as_json:
+    """A callable that takes progress: bars on a terminal, a line a step elsewhere, nothing under --json.
+
+    With --progress json every event is a JSON object on a line of its own, under --json too.
+    """
+    if settings.progress == "json" and not settings.quiet:
+        yield _json_line
+    elif settings.quiet or as_json:
         yield lambda _: None
     elif sys.stderr.isatty():
         with ExitStack() as screen:
@@ -84,6 +92,18 @@ class _Lines:
         if event.text and not event.total and line != self.last:
             print(line, file=sys.stderr, flush=True)
             self.last = line
+
+
+def _json_line(event: Progress) -> None:
+    """One event for a program that reads along; one that has gone away is no reason to stop the work."""
+    from mlops_tui.records import to_json
+
+    try:
+        sys.stderr.write(f"{to_json(event).decode()}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())  # nor are notes and errors, which come after it
 
 
 def emit(value: object, as_json: bool, text: str | Callable[[], str]) -> None:
@@ -178,23 +198,6 @@ def _cut(text: str, width: int, right: bool) -> str:
     return text.rjust(width) if right else text.ljust(width)
 
 
-def cell(value: object) -> str:
-    """Return a value as a table shows it."""
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
-        case datetime():
-            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        case list() | tuple() | set() | frozenset():
-            return ", ".join(str(item) for item in value)
-        case _:
-            return " ".join(str(value).split("\n"))
-
-
 def facts(pairs: Sequence[tuple[str, object]]) -> str:
     """Return names and values, one pair a line, aligned."""
     width = max(len(name) for name, _ in pairs)
@@ -204,14 +207,6 @@ def facts(pairs: Sequence[tuple[str, object]]) -> str:
 def mark(good: bool | None) -> str:
     """Return a mark that is told apart without colour."""
     return "·" if good is None else paint("✓", "32") if good else paint("✗", "31")
-
-
-def bytes_text(size: int) -> str:
-    """Return a number of bytes for a person: 12.3 KB."""
-    for power, unit in ((3, "GB"), (2, "MB"), (1, "KB")):
-        if size >= 1000**power:
-            return f"{size / 1000**power:.1f} {unit}"
-    return f"{size} B"
 
 
 def log_bug(text: str) -> str:

@@ -46,6 +46,7 @@ def _model_keys(version: ModelVersion, aliases: tuple[str, ...], standing: Stand
 @models.command("list")
 def models_list(
     model: Annotated[str | None, typer.Argument(help="Only this model's versions.")] = None,
+    keep: Annotated[str | None, typer.Option("--filter", help='As in "auc>0.7 dataset:flights -note".')] = None,
     limit: LimitOption = 50,
     as_json: JsonFlag = False,
 ) -> None:
@@ -53,9 +54,15 @@ def models_list(
     from mlops_tui.flows.release import models as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        found = flow.list_models(workspace, model, limit)
+        if keep is None:
+            found = flow.list_models(workspace, model, limit)
+        else:
+            from mlops_tui.flows.queries import lists
+
+            found = lists.model_rows(workspace, lists.models(workspace, keep, model=model)[:limit])
     items = [_model_keys(item.version, item.aliases, item.standing) for item in found]
-    output.emit({"items": items}, as_json, lambda: texts.models_text(found))
+    text = "no model version fits the filter" if keep and not found else None
+    output.emit({"items": items}, as_json, text or (lambda: texts.models_text(found)))
 
 
 @models.command("show")
@@ -84,6 +91,21 @@ def models_diff(
     with output.workspace(as_json=as_json) as workspace:
         found = flow.diff(workspace, old, new)
     output.emit(found, as_json, lambda: texts.model_difference_text(found))
+
+
+@models.command("curves")
+def models_curves(
+    model: ModelArgument,
+    other: Annotated[str | None, typer.Argument(help="Another version, to be measured on the same rows.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Draw a model version's ROC, reliability or residuals and its slices; with another, both on the same rows."""
+    from mlops_tui.cli import curves_texts
+    from mlops_tui.flows.release import curves as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.curves(workspace, model, other)
+    output.emit(found, as_json, lambda: curves_texts.contest_text(found))
 
 
 @models.command("approve")
@@ -308,13 +330,15 @@ def deployments_list(as_json: JsonFlag = False) -> None:
 
 @deployments.command("show")
 def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
-    """Show a deployment: what serves, since when, and what served before."""
+    """Show a deployment: what serves, since when, what it answers, and what served before."""
+    from mlops_tui.flows.queries.traffic import traffic
     from mlops_tui.flows.release import deployments as flow
 
     with output.workspace(as_json=as_json) as workspace:
         item, history = flow.get(workspace, name), flow.history(workspace, name)
-    value = {**_deployment_keys(item), "history": history}
-    output.emit(value, as_json, lambda: texts.deployment_text(value, history))
+        counted = traffic(workspace, name)
+    value = {**_deployment_keys(item), "traffic": counted, "history": history}
+    output.emit(value, as_json, lambda: texts.deployment_text(value, counted, history))
 
 
 @deployments.command("stop")

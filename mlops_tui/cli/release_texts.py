@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.cli.build_texts import details_text
-from mlops_tui.cli.output import bytes_text, cell, facts, mark, table
+from mlops_tui.cli.output import facts, mark, table
 from mlops_tui.core.compare import headline
+from mlops_tui.texts.cells import bytes_text, cell
 
 if TYPE_CHECKING:
+    from mlops_tui.flows.queries.traffic import Traffic
     from mlops_tui.flows.release.models import Difference, Explanation, Listed, Shown
     from mlops_tui.records import AliasChange, Bento, Deployment, GateReport
 
@@ -168,10 +170,27 @@ def deployments_text(items: Sequence[dict[str, Any]]) -> str:
     return table(columns, rows, "no deployments yet; next: mlops deployments start MODEL")
 
 
-def deployment_text(item: dict[str, Any], history: Sequence[Deployment]) -> str:
-    """A deployment, what served under its name before, and a request that works."""
-    head = facts([(key, value) for key, value in item.items() if key != "history"])
+def deployment_text(item: dict[str, Any], traffic: Traffic, history: Sequence[Deployment]) -> str:
+    """A deployment, what it answers, what served under its name before, and a request that works."""
+    plain = [(key, value) for key, value in item.items() if key not in ("traffic", "history")]
+    head = facts([*plain, *_traffic_pairs(traffic)])
     rows = [(f"{d.model}:{d.version}", d.started_at, d.stopped_at, d.user) for d in history]
     before = table(("served before", "from", "to", "by"), rows, "nothing served under this name before")
     url = item["url"]
     return f"{head}\n\n{before}\n\nwhat to send: curl -s {url}/openapi.json; what it is: curl -s {url}/metadata"
+
+
+def _traffic_pairs(traffic: Traffic) -> list[tuple[str, object]]:
+    """What a server answered since it started, as facts."""
+    total = traffic.total
+    if total is None:
+        return [("traffic", f"unknown: {traffic.remark}")]
+    pace = f", {traffic.requests_per_second:.3g} a second" if traffic.requests_per_second is not None else ""
+    answered = f"{total.requests:,} since the server started{pace}; {total.rows:,} rows predicted"
+    pairs: list[tuple[str, object]] = [("requests", answered)]
+    if traffic.latency_ms_p50 is not None and traffic.latency_ms_p99 is not None:
+        pairs.append(("latency", f"p50 {traffic.latency_ms_p50:.3g} ms, p99 {traffic.latency_ms_p99:.3g} ms"))
+    for name, counts in (("errors", total.errors), ("not spooled", total.dropped)):
+        if counts:
+            pairs.append((name, ", ".join(f"{count:,} {why}" for why, count in counts.items())))
+    return pairs

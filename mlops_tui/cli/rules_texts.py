@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlops_tui.cli.monitor_texts import BLOCKS, FAULT
-from mlops_tui.cli.output import cell, facts, mark, paint, table
-from mlops_tui.records import Backtest, Decision, PolicyResult, RuleResult, StepResult
+from mlops_tui.cli.output import facts, mark, paint, table
+from mlops_tui.records import Backtest, Decision
+from mlops_tui.texts.cells import cell
+from mlops_tui.texts.rules import backtest_chart, rule_lines
 
 if TYPE_CHECKING:
     from mlops_tui.config import PipelineFile
     from mlops_tui.flows.wake import AgentStatus
-
-VERDICTS = {"fires": "▶", "quiet": "·", "unknown": "?"}
 
 
 def decision_text(decision: Decision) -> str:
@@ -22,19 +21,13 @@ def decision_text(decision: Decision) -> str:
     lines = [f"{decision.pipeline}: {word}: {decision.reason}"]
     lines += [f"  {mark(False)} data fault: {fault}" for fault in decision.faults if fault not in decision.reason]
     for rule in decision.rules:
-        lines += _rule_lines(rule, 1)
+        lines += rule_lines(rule, 1)
     lines.append(f"decision {decision.id}, {cell(decision.at)} UTC")
     if decision.answered_at:
         lines.append(f"answered {cell(decision.answered_at)} UTC by run {decision.run or '-'}: {decision.outcome}")
     elif decision.fires:
         lines.append(f"next: mlops run {decision.pipeline}")
     return "\n".join(lines)
-
-
-def _rule_lines(rule: RuleResult, depth: int) -> list[str]:
-    reason = rule.reason if rule.reason.startswith(rule.rule) else f"{rule.rule}: {rule.reason}"
-    lines = [f"{'  ' * depth}{VERDICTS[rule.verdict]} {reason}"]
-    return lines + [line for part in rule.parts for line in _rule_lines(part, depth + 1)]
 
 
 def decisions_text(found: Sequence[Decision]) -> str:
@@ -82,33 +75,9 @@ def backtest_text(found: Backtest) -> str:
          None if one.gain_per_cycle is None else f"{one.gain_per_cycle:+.4f}", f"{one.cpu_seconds:.1f}")
         for one in found.policies
     ]  # fmt: skip
-    chart = _backtest_chart(found)
+    chart = backtest_chart(found)
     end = f"{paint('recommended:', '32;1')} {found.recommended}: {found.why}"
     return "\n\n".join([head, table(columns, rows, "no policy"), chart, *_bought(found), *found.remarks, end])
-
-
-def _backtest_chart(found: Backtest) -> str:
-    """One line a policy: the metric of every window against the same scale, and below it the cycles."""
-    values = [step.value for one in found.policies for step in one.windows if step.value is not None]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    width = max(len(one.policy) for one in found.policies)
-    lines = []
-    for one in found.policies:
-        lines.append(f"{one.policy:<{width}}  {_heights(one, low, high)}")
-        lines.append(f"{'':<{width}}  {''.join(_sign(step) for step in one.windows)}")
-    span = f"{found.metric_name} {low:.3f} ▁ to █ {high:.3f}; ▲ retrained, △ refused by a gate, {FAULT} data fault"
-    return "\n".join([*lines, span])
-
-
-def _heights(one: PolicyResult, low: float, high: float) -> str:
-    step = (high - low) or 1.0
-    return "".join(" " if s.value is None else BLOCKS[round(7 * (s.value - low) / step)] for s in one.windows)
-
-
-def _sign(step: StepResult) -> str:
-    if step.faults:
-        return FAULT
-    return "▲" if step.cycle else "△" if step.fires else " "
 
 
 def _bought(found: Backtest) -> list[str]:

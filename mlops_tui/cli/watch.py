@@ -113,6 +113,26 @@ def monitor_show(
     output.emit(found, as_json, lambda: monitor_texts.report_text(found))
 
 
+@monitor.command("feature")
+def monitor_feature(
+    report: Annotated[str, typer.Argument(help="A deployment (its newest report), or a report's id.")],
+    feature: Annotated[str, typer.Argument(help="A column that the model reads, or prediction.")],
+    window: Annotated[
+        list[str] | None,
+        typer.Option(help="A window's start, as 2013-05-01; may be said again. Else the newest judged."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show one feature in windows of a report beside the reference: shares by bin or label, what is missing, drift."""
+    from mlops_tui.cli import curves_texts
+    from mlops_tui.flows.watch import feature as flow
+
+    starts = [start for text in window or [] if (start := moment("--window", text)) is not None]
+    with output.workspace(as_json=as_json) as workspace:
+        found = flow.feature(workspace, report, feature, starts)
+    output.emit(found, as_json, lambda: curves_texts.feature_text(found))
+
+
 # ── rules ────────────────────────────────────────────────────────────────────────────────────────
 
 

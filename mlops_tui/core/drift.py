@@ -37,7 +37,7 @@ def basis(signature: Signature, reference: pl.DataFrame, time: str | None) -> Ba
     timed = time if time in reference.columns else None
     blocks = cut(reference[timed]) if timed else None
     columns = tuple(learn(one, _taken(reference, one.name), blocks) for one in signature.inputs)
-    scores = _scores(reference, signature.classes)
+    scores = predictions(reference, signature.classes)
     said = Input(PREDICTION, str(scores.dtype), False, categories=signature.classes)
     return Basis(columns, learn(said, scores, blocks), signature.classes, blocks, timed)
 
@@ -60,7 +60,7 @@ def features(basis: Basis, window: pl.DataFrame, false_alarms: float) -> tuple[D
 def prediction(basis: Basis, window: pl.DataFrame, false_alarms: float) -> Drift:
     """Return how far a window's scores are from the reference's; multiclass: its predicted classes, as categories."""
     level = false_alarms / basis.prediction.tests
-    return compare(basis.prediction, _scores(window, basis.classes), _natural(basis, window)[-1], level)
+    return compare(basis.prediction, predictions(window, basis.classes), _natural(basis, window)[-1], level)
 
 
 def _taken(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -69,8 +69,8 @@ def _taken(frame: pl.DataFrame, name: str) -> pl.Series:
     return frame[name]
 
 
-def _scores(frame: pl.DataFrame, classes: tuple[str, ...]) -> pl.Series:
-    """The scores, or for several classes the label of the likeliest."""
+def predictions(frame: pl.DataFrame, classes: tuple[str, ...]) -> pl.Series:
+    """Return what a frame's rows were answered: their scores, or for several classes the label of the likeliest."""
     if SCORE in frame.columns:
         return frame[SCORE].rename(PREDICTION)
     each = np.column_stack([_taken(frame, f"{SCORE}_{label}").to_numpy() for label in classes])

@@ -169,16 +169,21 @@ def held_out(
     workspace: Workspace, version: ModelVersion, target: Target, scorer: Scorer
 ) -> tuple[Answers, pl.DataFrame] | None:
     """Return a model's answers to its labelled test rows, and those rows; raises NotFound without its dataset."""
-    import polars as pl
-
     from mlops_tui.core import target as targets
+
+    known, rows = test_rows(workspace, version)
+    test, _, _ = targets.labelled(rows_in(frame(workspace, known), rows, "test"), target)
+    return (targets.answers_for(scorer, test, target), test) if test.height else None
+
+
+def test_rows(workspace: Workspace, version: ModelVersion) -> tuple[DatasetVersion, pl.DataFrame]:
+    """Return the dataset version of a model and its test rows in there, by number; raises NotFound without its data."""
+    import polars as pl
 
     known = dataset_version(workspace, f"{version.dataset}:{version.dataset_version}")
     if known.hash != version.dataset_hash:
         raise NotFound(f"{known.dataset}:{known.version} is not the data that {version.ref} was trained on")
-    rows = pl.read_parquet(workspace.objects.checked_path(version.rows))
-    test, _, _ = targets.labelled(rows_in(frame(workspace, known), rows, "test"), target)
-    return (targets.answers_for(scorer, test, target), test) if test.height else None
+    return known, pl.read_parquet(workspace.objects.checked_path(version.rows)).filter(pl.col("set") == "test")
 
 
 def learned(

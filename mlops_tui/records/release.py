@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from mlops_tui.records.build import Histogram, Metric
+from mlops_tui.records.codec import Task
+
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
@@ -126,3 +129,97 @@ class Event:
     details: dict[str, Any]
     previous: str
     hash: str
+
+
+# ── two models on the same rows ──────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Roc:
+    """A receiver operating characteristic, from (0, 0) to (1, 1): two rates, point by point."""
+
+    false_positive: tuple[float, ...]
+    true_positive: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Rows of about the same prediction: its mean, and the mean of what was so, with its 95 % interval.
+
+    A probability is held against the share of rows that are a 1, a number against the mean truth.
+    """
+
+    rows: int
+    predicted: float
+    observed: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """Truth minus prediction: counts by bin, how many lie `beyond` all bins, and quantiles."""
+
+    histogram: Histogram
+    beyond: int
+    quantiles: tuple[float, ...]  # 0, 1, 5, 25, 50, 75, 95, 99, 100 %
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """One model version's answers to some rows: its metrics, and the curves that its task has."""
+
+    model: str  # flight-delay:3
+    metrics: tuple[Metric, ...]
+    roc: Roc | None = None
+    reliability: tuple[Reliability, ...] = ()  # by rising prediction
+    residuals: Residuals | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDifference:
+    """How much better the first model is than the other on the same rows, positive is better, with its interval."""
+
+    metric: str
+    difference: float
+    low: float | None
+    high: float | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class SliceMetrics:
+    """One value of a column: its rows, and the metric of each model on them, None where it is undefined."""
+
+    value: str
+    rows: int
+    metrics: tuple[Metric | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """A metric by the values of a column, the most frequent first; `unlisted` counts the values left out."""
+
+    column: str
+    metric: str
+    slices: tuple[SliceMetrics, ...]
+    unlisted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One model version, or two, on the same labelled test rows that none of them learned from.
+
+    `sets` says in words which rows; `left_out` counts the test rows that the older model learned from, None if that
+    is not known. `differences` are of the first model against the second.
+    """
+
+    task: Task
+    sets: str
+    rows: int
+    left_out: int | None
+    models: tuple[Curves, ...]
+    differences: tuple[MetricDifference, ...] = ()
+    breakdowns: tuple[Breakdown, ...] = ()
+    remark: str = ""

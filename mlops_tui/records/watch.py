@@ -166,6 +166,51 @@ class MonitorReport:
     routine: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A column of one sample, counted over the bins or labels of a FeatureReport; `rest` have a value in none."""
+
+    rows: int
+    missing: int
+    counts: tuple[int, ...]
+    rest: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureWindow:
+    """One feature in one window, beside the reference of the model version that answered it.
+
+    `drift` is what the report says; None where the window was not judged. Rows that came since are counted here.
+    """
+
+    start: datetime
+    end: datetime
+    version: int
+    reference: Spread
+    window: Spread
+    drift: Drift | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureReport:
+    """One feature, or the prediction, in windows of a monitor report, all counted over the same bins or labels.
+
+    Numbers have `edges`, one more than bins, times as seconds since 1970; others have `labels`. `dtype` is what the
+    model reads.
+    """
+
+    report: str
+    deployment: str
+    model: str
+    feature: str
+    dtype: str
+    kind: Literal["numeric", "categorical"]
+    edges: tuple[float, ...]
+    labels: tuple[str, ...]
+    windows: tuple[FeatureWindow, ...]
+
+
 # ── rules ────────────────────────────────────────────────────────────────────────────────────────
 
 Verdict = Literal["fires", "quiet", "unknown"]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_tui.adapters.catalogue import Catalogue, audit, build, release
+from mlops_tui.adapters.catalogue import Catalogue, audit, build, migrate, release
 from mlops_tui.errors import Busy, External, InvalidInput
 from mlops_tui.records import AliasChange, Code, ModelVersion, Run, to_json
 
@@ -237,7 +237,18 @@ def test_a_migration_copies_the_file_first(tmp_path: Path) -> None:
         assert tables == ["notes"]
     with catalogue.read() as act:
         assert act.one("SELECT answer FROM notes") == (42,)
-        assert act.query("SELECT number, name FROM migrations") == [(1, "start"), (2, "watch")]
+        assert act.query("SELECT number, name FROM migrations") == [(1, "start"), (2, "watch"), (3, "runs")]
+
+
+def test_runs_from_before_they_had_a_dataset_and_an_author_get_them(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "catalogue.duckdb", 5.0, "ann")
+    with duckdb.connect(str(catalogue.path)) as con:
+        for step in migrate.migrations()[:2]:
+            migrate.apply(con, step)
+        body = to_json(a_run()).decode()
+        con.execute("INSERT INTO runs VALUES ('a', 'p', 'completed', 'k', TIMESTAMP '2026-01-01', ?)", [body])
+    with catalogue.read() as act:
+        assert act.query("SELECT id, dataset, author FROM runs") == [("a", a_run().dataset, a_run().author)]
 
 
 def test_a_newer_schema_is_refused_and_left_alone(catalogue: Catalogue) -> None:
@@ -323,7 +334,8 @@ def test_a_hundred_thousand_runs_stay_quick_to_list(catalogue: Catalogue) -> Non
     with catalogue.write(NOW) as act:
         act.change(
             "INSERT INTO runs SELECT printf('%012x', i), 'p' || i % 20, 'completed', 'k', TIMESTAMP '2026-01-01' + "
-            "INTERVAL (i) SECOND, replace(?, 'RUN-ID', printf('%012x', i)) FROM range(100000) t(i)", run,
+            "INTERVAL (i) SECOND, replace(?, 'RUN-ID', printf('%012x', i)), 'flights', 'ann' "
+            "FROM range(100000) t(i)", run,
         )  # fmt: skip
         act.change(
             "INSERT INTO run_metrics SELECT printf('%012x', i), m, i / 100000 FROM range(100000) t(i), "

@@ -48,8 +48,8 @@ def fill(workspace: Workspace) -> None:
             moments.append(build.naive(at))
         act.change(
             "INSERT INTO runs SELECT unnest(?::VARCHAR[]), ?, 'completed', ?, unnest(?::TIMESTAMP[]),"
-            " unnest(?::VARCHAR[])",
-            *(ids, run.pipeline, run.key, moments, bodies),
+            " unnest(?::VARCHAR[]), ?, ?",
+            *(ids, run.pipeline, run.key, moments, bodies, run.dataset, run.author),
         )
         act.change(
             "INSERT INTO run_metrics SELECT id, 'auc', json_extract(body, '$.metrics.auc')::DOUBLE FROM runs"

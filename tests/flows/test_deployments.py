@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
+import httpx
 import psutil
 import pytest
 
@@ -19,10 +20,12 @@ from mlops_tui.adapters.catalogue import release
 from mlops_tui.errors import External, InvalidInput, Refused
 from mlops_tui.flows import backup as backups
 from mlops_tui.flows import cycle, lookup
+from mlops_tui.flows.queries.traffic import traffic
 from mlops_tui.flows.release import approvals, deployments
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Deployment
 from tests import workspaces
+from tests.cli.called import call
 
 NAME = "flight-delay"
 
@@ -47,6 +50,7 @@ def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
     first = deployments.get(served, NAME)
     assert about(served)["model"] == f"{NAME}:1"
     assert lookup.model_version(served, f"{NAME}@live").version == 1
+    check_traffic(served, first)
 
     workspaces.arrive(served, 3)
     cycle.apply(served, NAME)
@@ -76,6 +80,37 @@ def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
     assert ended.stopped_at is not None
     assert deployments.stop(served, NAME)[1] is False
     assert [item.version for item in deployments.history(served, NAME)] == [1, 2, 1]
+    assert (traffic(served, NAME).total, traffic(served, NAME).remark) == (None, "it is stopped")
+
+
+def check_traffic(workspace: Workspace, item: Deployment) -> None:
+    """Send a few requests: the server's counts tell of them, the screen too, and of no probe and no scrape."""
+    start = traffic(workspace, NAME)
+    assert start.total is not None
+    assert (start.total.requests, start.latency_ms_p50, start.remark) == (0, None, None)
+    with httpx.Client(base_url=item.url, trust_env=False) as client:
+        sent = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]["content"]
+        rows = sent["application/json"]["example"]
+        answers = [client.post("/predict", json=body).status_code for body in (rows, rows, None)]
+    assert answers == [200, 200, 400]
+    now = traffic(workspace, NAME, start)
+    assert now.total is not None
+    assert (now.total.requests, now.total.rows, now.total.errors) == (3, 4, {"invalid_input": 1})
+    assert now.total.buckets["+Inf"] == 3
+    assert now.seconds == (now.at - start.at).total_seconds()
+    assert now.requests_per_second == 3 / now.seconds
+    assert now.latency_ms_p50 is not None
+    assert now.latency_ms_p99 is not None
+    assert 0 < now.latency_ms_p50 <= now.latency_ms_p99
+    later = traffic(workspace, NAME, now)
+    assert (later.total, later.requests_per_second, later.latency_ms_p50) == (now.total, 0, None)
+    shown = call(workspace.root, "deployments", "show", NAME)
+    assert "3 since the server started" in shown.out
+    assert "1 invalid_input" in shown.out
+    assert call(workspace.root, "deployments", "show", NAME, "--json").json["traffic"]["total"]["rows"] == 4
+    assert traffic(workspace, NAME, replace(now, pid=1)).seconds == pytest.approx(
+        (workspace.now() - item.started_at).total_seconds(), abs=5
+    )
 
 
 def test_one_that_is_down_is_due_and_comes_back(served: Workspace) -> None:

@@ -59,6 +59,14 @@ def source_files(act: Act, dataset: str) -> list[SourceFile]:
     return [SourceFile(*row) for row in rows]
 
 
+def all_source_files(act: Act) -> dict[str, dict[str, SourceFile]]:
+    """Return the source files of every dataset, by their paths."""
+    found: dict[str, dict[str, SourceFile]] = {}
+    for dataset, *columns in act.query("SELECT dataset, path, size, mtime_ns, hash, left_out FROM source_files"):
+        found.setdefault(dataset, {})[columns[0]] = SourceFile(*columns)
+    return found
+
+
 def dataset_versions(act: Act, dataset: str | None = None, limit: int = -1) -> list[DatasetVersion]:
     """Return versions, newest first; of one dataset or of all."""
     return bodies(act, "dataset_versions", DatasetVersion, {"dataset": dataset}, "created_at DESC, version DESC", limit)
@@ -96,7 +104,7 @@ def pipelines(act: Act) -> dict[str, str]:
 def add_run(act: Act, run: Run) -> None:
     """Insert a run that starts."""
     values = (run.id, run.pipeline, run.status, run.key, naive(run.started_at), to_json(run).decode())
-    act.change("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", *values)
+    act.change("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values, run.dataset, run.author)
 
 
 def end_run(act: Act, run: Run) -> None:

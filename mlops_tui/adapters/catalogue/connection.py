@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # `threads` 1: every query here is small. Extensions are never fetched from the network.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": "1",
-    "memory_limit": "512MB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",  # a table that is not there is never a variable of ours
@@ -68,6 +67,7 @@ class Catalogue:
     path: Path
     timeout: float
     user: str
+    memory: str = "512MB"  # that DuckDB may take; who lives long keeps less
     _instance: duckdb.DuckDBPyConnection | None = field(default=None, repr=False)
     _schema_of: tuple[int, int] | None = field(default=None, repr=False)
     _busy: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -94,6 +94,13 @@ class Catalogue:
                 stat = path.stat()
                 found += [stat.st_ino, stat.st_mtime_ns, stat.st_size]
         return tuple(found)
+
+    def close(self) -> None:
+        """Let go of the instance that is kept; the next act makes another."""
+        with self._busy:
+            if self._instance is not None:
+                self._instance.close()
+                self._instance = None
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -140,7 +147,7 @@ class Catalogue:
         import duckdb
 
         if self._instance is None:
-            self._instance = duckdb.connect(":memory:", config=CONFIG)
+            self._instance = duckdb.connect(":memory:", config=CONFIG | {"memory_limit": self.memory})
         mode = "" if write else " (READ_ONLY)"
         self._instance.execute(f"ATTACH {_quoted(str(self.path))} AS catalogue{mode}")
         self._instance.execute("USE catalogue")

@@ -110,7 +110,7 @@ def _evidence(
         test=answers,
         metrics=details.metrics,
         rival=rival,
-        slices={name: _slice(test, name) for name in sorted(slices & set(test.columns))},
+        slices={name: slices_of(test, name) for name in sorted(slices & set(test.columns))},
         latency_p99_ms=_latency(workspace, version, scorer) if "latency_p99_ms" in wanted else None,
         model_bytes=workspace.objects.path(version.booster).stat().st_size,
         single_features=_single_features(scorer, settings, lookup.rows_in(frame, rows, "train"), test)
@@ -119,10 +119,11 @@ def _evidence(
     )
 
 
-def _slice(test: pl.DataFrame, name: str) -> Any:
+def slices_of(rows: pl.DataFrame, name: str) -> Any:
+    """Return the slice of each row as text, by a column: its value, or ∅."""
     import polars as pl
 
-    return test[name].cast(pl.String).fill_null("∅").to_numpy()
+    return rows[name].cast(pl.String).fill_null("∅").to_numpy()
 
 
 def _is_champion(workspace: Workspace, version: ModelVersion) -> bool:

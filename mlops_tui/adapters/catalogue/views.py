@@ -1,0 +1,162 @@
+"""Lists that a screen shows a page of: first the ids of all rows that a filter keeps, in order, then rows by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from mlops_tui.adapters.catalogue.connection import Act
+from mlops_tui.records import LOWER_IS_BETTER, Approval, Decision, Event, ModelVersion, Run, from_json
+
+if TYPE_CHECKING:
+    from mlops_tui.core.query import Term
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class View(Generic[T]):
+    """How a table reads as a list: the SQL of its text fields and numbers, by the names that a filter has for them.
+
+    `id` names a row as long as the catalogue's stamp stays as it is; `metric` is the SQL of a metric, its name bound.
+    """
+
+    table: str
+    kind: type[T]
+    newest: str
+    texts: dict[str, str]
+    numbers: dict[str, str] = field(default_factory=dict)
+    metric: str | None = None
+    id: str = "rowid"
+    body: str = "body"
+
+
+def _json(*names: str) -> dict[str, str]:
+    """Fields that only a row's body has."""
+    return {name: f"json_extract_string(body, '$.{name}')" for name in names}
+
+
+RUNS = View(
+    "runs", Run, "started_at DESC, id",
+    texts={name: name for name in ("id", "pipeline", "status", "dataset", "author")},
+    metric="(SELECT max(value) FROM run_metrics WHERE run = runs.id AND metric = ?)",
+)  # fmt: skip
+MODELS = View(
+    "model_versions", ModelVersion, "created_at DESC, version DESC, model",
+    texts={"model": "model", "run": "run", **_json("dataset", "author")},
+    numbers={"version": "version"},
+    metric="TRY_CAST(body -> 'metrics' ->> ? AS DOUBLE)",
+)  # fmt: skip
+EVENTS = View(
+    "audit", Event, "number DESC",
+    texts={"user": "user_name", "action": "action", "subject": "subject", "details": "details"},
+    numbers={"number": "number"},
+    id="number",
+    body="json_object('number', number, 'at', moment, 'user', user_name, 'action', action, 'subject', subject, "
+         "'details', details::JSON, 'previous', previous, 'hash', hash)",
+)  # fmt: skip
+DECISIONS = View(
+    "decisions", Decision, "created_at DESC, rowid DESC",
+    texts={"id": "id", "pipeline": "pipeline", "fires": "if(fires, 'yes', 'no')",
+           "answered": "if(answered, 'yes', 'no')", **_json("reason", "held", "user")},
+)  # fmt: skip
+
+
+def index(act: Act, view: View[Any], terms: Sequence[Term] = (), sort: str = "") -> list[int]:
+    """Return the ids of the rows for which all terms hold, newest first, or by a field of the view or by a metric.
+
+    A metric's best come first and rows without it last; "-" in front of `sort` turns the order round.
+    """
+    found = [_condition(view, term) for term in terms]
+    where = " AND ".join(sql for sql, _ in found) or "true"
+    order, bound = _order(view, sort)
+    sql = f"SELECT {view.id} FROM {view.table} WHERE {where} ORDER BY {order}{view.newest}"
+    return [row[0] for row in act.query(sql, *(value for _, values in found for value in values), *bound)]
+
+
+def page(act: Act, view: View[T], ids: Sequence[int]) -> list[T]:
+    """Return the records of these rows, in this order; those that are gone are left out."""
+    sql = f"SELECT {view.id}, {view.body} FROM {view.table} WHERE {view.id} IN (SELECT unnest(?::BIGINT[]))"
+    bodies = dict(act.query(sql, list(ids)))
+    return [from_json(bodies[one].encode(), view.kind) for one in ids if one in bodies]
+
+
+def _condition(view: View[Any], term: Term) -> tuple[str, list[object]]:
+    """The SQL of one term, never NULL, and the values to bind."""
+    values: list[object]
+    if term.field is None:
+        sql = " OR ".join(f"contains(lower({text}), lower(?))" for text in view.texts.values())
+        values = [term.value] * len(view.texts)
+    else:
+        field, bound = _field(view, term.field)
+        sql = f"contains(lower({field}), lower(?))" if term.op == ":" else f"{field} {term.op} ?"
+        values = [*bound, term.value]
+    return f"{'NOT ' if term.negated else ''}coalesce({sql}, false)", values
+
+
+def _field(view: View[Any], name: str) -> tuple[str, list[object]]:
+    """The SQL of a text field, a number or a metric, and what it binds."""
+    known = view.texts | view.numbers
+    if name in known:
+        return known[name], []
+    assert view.metric is not None, f"{view.table} has no field {name}"
+    return view.metric, [name]
+
+
+def _order(view: View[Any], sort: str) -> tuple[str, list[object]]:
+    """The beginning of ORDER BY, up to its comma."""
+    if not sort:
+        return "", []
+    name = sort.removeprefix("-")
+    field, bound = _field(view, name)
+    best_is_highest = bool(bound) and name not in LOWER_IS_BETTER
+    return f"{field} {'ASC' if sort.startswith('-') == best_is_highest else 'DESC'} NULLS LAST, ", bound
+
+
+def approvals(act: Act, versions: Sequence[ModelVersion]) -> list[Approval]:
+    """Return what was said of these model versions, oldest first."""
+    sql = (
+        "SELECT body FROM approvals SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS model, unnest(?::INTEGER[]) AS version) "
+        "USING (model, version) ORDER BY created_at, approvals.rowid"
+    )
+    rows = act.query(sql, [one.model for one in versions], [one.version for one in versions])
+    return [from_json(row[0].encode(), Approval) for row in rows]
+
+
+# ── everything that has a name ───────────────────────────────────────────────────────────────────
+
+# noun, what names it, a word on it, when it was made; the order is the one in which equally good hits are shown
+NAMES = """
+    SELECT 'pipeline' AS noun, unnest(?::VARCHAR[]) AS ref, '' AS about, NULL::TIMESTAMP AS made, 0 AS rank
+    UNION ALL SELECT 'dataset', name, '', NULL, 1 FROM datasets
+    UNION ALL SELECT 'model', model, 'newest :' || max(version), max(created_at), 2 FROM model_versions GROUP BY model
+    UNION ALL SELECT 'deployment', name, concat_ws(':', body ->> 'model', body ->> 'version'), NULL, 3 FROM deployments
+    UNION ALL SELECT 'dataset version', dataset || ':' || version, state, created_at, 4 FROM dataset_versions
+    UNION ALL SELECT 'model version', model || ':' || version, 'run ' || run, created_at, 5 FROM model_versions
+    UNION ALL SELECT 'bento', tag, model || ':' || version, created_at, 6 FROM bentos
+"""
+IDS = """
+    SELECT 'run', id, pipeline || ', ' || status, started_at, 7 FROM runs WHERE starts_with(id, nullif(?, ''))
+    UNION ALL SELECT 'decision', id, pipeline, created_at, 8 FROM decisions WHERE starts_with(id, nullif(?, ''))
+    UNION ALL SELECT 'report', id, deployment, created_at, 9 FROM monitor_reports WHERE starts_with(id, nullif(?, ''))
+"""
+EACH = 8  # hits of one noun before those of the next
+
+
+def search(act: Act, text: str, pipelines: Sequence[str], limit: int) -> list[tuple[str, str, str]]:
+    """Return (noun, reference, about) of what has the text's letters in its name, in this order, or an id's beginning.
+
+    Whole names come first, then names that begin with it, that have it in them, and the rest; among equals up to 8 of
+    each noun, newest first. `text` is in lower case.
+    """
+    letters = "%".join(f"\\{letter}" if letter in "%_\\" else letter for letter in text)
+    sql = (
+        f"WITH named AS ({NAMES}), hits AS (SELECT * FROM named WHERE lower(ref) LIKE ? ESCAPE '\\' UNION ALL {IDS}), "
+        "told AS (SELECT *, CASE WHEN lower(ref) = ? THEN 0 WHEN starts_with(lower(ref), ?) THEN 1 "
+        "WHEN contains(lower(ref), ?) THEN 2 ELSE 3 END AS fit FROM hits) "
+        "SELECT noun, ref, about FROM told ORDER BY fit, "
+        f"row_number() OVER (PARTITION BY noun, fit ORDER BY made DESC, ref) > {EACH}, rank, made DESC, ref LIMIT ?"
+    )
+    found = act.query(sql, list(pipelines), f"%{letters}%", *(text,) * 6, limit)
+    return [(noun, ref, about) for noun, ref, about in found]

@@ -1,0 +1,1 @@
+"""Read-only views that the screens show: nothing here changes anything."""

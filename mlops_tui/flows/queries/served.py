@@ -1,0 +1,50 @@
+"""Deployments for screens: whether each runs, which champion it would serve, and what all of them answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from mlops_tui.adapters.catalogue import release
+from mlops_tui.flows.queries.traffic import Traffic, traffic
+from mlops_tui.flows.release import deployments
+from mlops_tui.flows.release.deployments import State
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Deployment
+
+AT_ONCE = 8  # servers that are asked; each may take a second to say nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A deployment, how it is, and its model's champion, as in `flight-delay:3`; None where there is none."""
+
+    deployment: Deployment
+    state: State
+    champion: str | None
+
+    @property
+    def ref(self) -> str:
+        """The model version that it serves."""
+        return f"{self.deployment.model}:{self.deployment.version}"
+
+
+def served(workspace: Workspace) -> list[Served]:
+    """Return every deployment by name, from one read of the catalogue and a look at the processes."""
+    with workspace.catalogue.read() as act:
+        found, aliases = release.deployments(act), release.aliases(act)
+    champions = {model: f"{model}:{number}" for (model, alias), number in aliases.items() if alias == "champion"}
+    return [Served(one, deployments.state(one), champions.get(one.model)) for one in found]
+
+
+def answers(workspace: Workspace, names: Sequence[str], before: Mapping[str, Traffic]) -> dict[str, Traffic]:
+    """Ask these deployments' servers at once what they answered: since `before`, or since they started."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = pool.map(partial(_since, workspace, before), names)
+        return dict(zip(names, asked, strict=True))
+
+
+def _since(workspace: Workspace, before: Mapping[str, Traffic], name: str) -> Traffic:
+    return traffic(workspace, name, before.get(name))

@@ -1,0 +1,1 @@
+"""The terminal screens: the whole cycle at a glance, over the flows that the CLI calls too."""

@@ -1,0 +1,345 @@
+"""The application: pages on a stack, commands at work, and an eye on what others change."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shlex
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, ClassVar
+
+from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.tui import jobs, verbs
+from mlops_tui.tui.finder import Finder
+from mlops_tui.tui.page import WIDE, Page
+from mlops_tui.tui.pages import PAGES, ROOTS
+from mlops_tui.tui.themes import THEMES, pick
+from mlops_tui.tui.views import command_of, only_reads
+from mlops_tui.tui.widgets.dialogs import Line, Question
+
+POLL = 0.25  # seconds between two looks at whether the catalogue changed
+NOTICE = 4.0  # seconds that a notice covers what is at work
+MEMORY = "96MB"  # that DuckDB may take: screens stay open for days
+SHARE = 250  # a page that is loaded again by itself costs at most one part in so many of a core
+
+
+class MissionControl(App[int]):
+    """The screens of one workspace; see `make_app`."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "mlops"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {Finder}  # noqa: RUF012  # as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("0", "go(0)", "home", show=False),
+        Binding("1", "go(1)", "build", show=False),
+        Binding("2", "go(2)", "release", show=False),
+        Binding("3", "go(3)", "watch", show=False),
+        Binding("escape", "leave_page", "back", show=False),
+        Binding("colon", "type", "type a command", show=False),
+        Binding("J", "jobs", "commands at work", show=False),
+        Binding("ctrl+x", "cancel", "cancel the newest command", show=False),
+        Binding("T", "next_theme", "the next theme", show=False),
+        Binding("q,ctrl+q", "leave", "quit", show=False, priority=False),
+    ]
+
+    def __init__(self, workspace: Workspace, *, read_only: bool = False, theme: str | None = None) -> None:
+        super().__init__(ansi_color=None)
+        self.workspace = workspace
+        workspace.catalogue.memory = MEMORY
+        self.read_only = read_only
+        self.jobs: list[jobs.Job] = []
+        self.typed: list[str] = []  # commands, for the arrow keys
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stamp: tuple[int, ...] = ()
+        self._loaded_at = 0.0
+        self._notice, self._told_at = "", 0.0
+        pick(self, theme)
+
+    # ── beginning and end ────────────────────────────────────────────────────────────────────────
+
+    def on_mount(self) -> None:
+        """Home, and the clock that looks for what others change."""
+        gc.freeze()  # what was imported stays: a collection of all of it would hold the screen up for 100 ms
+        gc.set_threshold(50_000, 20, 20)  # as in `__main__`, for those that come by another door
+        self._stamp = self.workspace.catalogue.stamp()
+        self._push(ROOTS[0]())
+        self.set_interval(POLL, self._poll)
+
+    def on_unmount(self) -> None:
+        """Leave the collector as it was, and nothing open."""
+        gc.unfreeze()
+        self.workspace.catalogue.close()
+
+    def _poll(self) -> None:
+        """Load the page again when the catalogue has changed; no more often than what that costs allows."""
+        page = self.screen
+        if self._working():
+            self.tell_activity()
+        if not isinstance(page, Page):
+            return
+        since, stamp = monotonic() - self._loaded_at, self.workspace.catalogue.stamp()
+        if stamp != self._stamp and since > 4 * page.cost:
+            self._stamp, self._loaded_at = stamp, monotonic()
+            page.reload()
+        elif page.breathes and since > max(page.breathes, SHARE * page.cost):
+            self._loaded_at = monotonic()
+            page.reload()
+
+    def action_leave(self) -> None:
+        """Quit; commands at work are cancelled, after a question."""
+        working = self._working()
+        if not working:
+            self.exit(0)
+            return
+        told = "\n".join(f"· {job.command}" for job in working)
+        question = Question(f"Quit? {len(working)} at work, to be cancelled:", told, (), lambda _: "quit")
+        self.push_screen(question, lambda answer: self._cancel_and_exit() if answer is not None else None)
+
+    def _cancel_and_exit(self) -> None:
+        for job in self._working():
+            jobs.cancel(job)
+        self.run_worker(self._exit_after_jobs(), exclusive=False)
+
+    async def _exit_after_jobs(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=True), timeout=20)
+        self.exit(0)
+
+    # ── pages ────────────────────────────────────────────────────────────────────────────────────
+
+    def action_go(self, number: int) -> None:
+        """To home (0), build, release or watch."""
+        if isinstance(self.screen, Page):
+            self._to_home()
+            if 0 < number < len(ROOTS):
+                self._push(ROOTS[number]())
+
+    def _push(self, page: Page[Any]) -> None:
+        """Open a page; it knows from the start how wide it is, or else all of its styles were worked out twice."""
+        page.add_class("-wide" if self.size.width >= WIDE else "-narrow", update=False)
+        self._notice = ""
+        self.push_screen(page)
+
+    def _to_home(self) -> None:
+        while len([one for one in self.screen_stack if isinstance(one, Page)]) > 1:
+            self.pop_screen()
+
+    def open(self, noun: str, ref: str) -> None:
+        """Open the page of an object."""
+        if noun in PAGES:
+            self._push(PAGES[noun](ref))
+
+    def action_leave_page(self) -> None:
+        """Back to the page before; a filter goes first."""
+        page = self.screen
+        if isinstance(page, Page) and not page.leave_filter():
+            if len([one for one in self.screen_stack if isinstance(one, Page)]) > 1:
+                self.pop_screen()
+            else:
+                self.tell("this is home; q quits")
+
+    # ── acts ─────────────────────────────────────────────────────────────────────────────────────
+
+    def do(self, verb: verbs.Verb, subject: verbs.Subject) -> None:
+        """Do an act: ask where something must be known or changes, then start its command."""
+        if self.read_only and not verb.reads:
+            self.tell(f"read only: {verb.label} is not done here")
+            return
+        if not verb.asks and not verb.warns:
+            self._act(verb, subject)
+            return
+        refs = {**subject.refs, subject.noun: subject.ref}
+        text = verb.warns.format_map({**refs, "ref": subject.of(verb.noun) or subject.ref})
+        fields = [(ask.label, "" if ask.hint == "words" else ask.hint, ask.required) for ask in verb.asks]
+
+        def done(answers: list[str] | None) -> None:
+            if answers is not None:
+                self._act(verb, subject, answers)
+
+        name = subject.of(verb.noun)
+        title = f"{verb.label[0].upper()}{verb.label[1:]}" + (f" · {name}" if verb.words and name else "")
+        self.push_screen(
+            Question(title, text, fields, lambda typed: shlex.join(["mlops", *verb.line(subject, typed)])), done
+        )
+
+    def _act(self, verb: verbs.Verb, subject: verbs.Subject, answers: Sequence[str] = ()) -> None:
+        if verb.page:
+            self.open(verb.page, " ".join([subject.of(verb.noun) or subject.ref, *answers]).strip())
+        else:
+            self.start(verb.line(subject, answers), shown=verb.reads)
+
+    def start(self, words: Sequence[str], *, shown: bool = False, as_json: bool = False) -> jobs.Job:
+        """Start a command; with `shown`, its text opens as a page when it ends, `as_json` is for a page to read."""
+        job = jobs.Job(len(self.jobs) + 1, tuple(words), shown, as_json)
+        self.jobs.append(job)
+        self._notice = ""
+        task = asyncio.get_running_loop().create_task(jobs.work(self.workspace.root, job, self._job_ended))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self.tell_activity()
+        return job
+
+    def _job_ended(self, job: jobs.Job) -> None:
+        self._notice = ""
+        self.tell_activity()
+        page = self.screen
+        if not isinstance(page, Page):
+            return  # a question is being answered: J has the text
+        if job.shown and (job.out or job.err):
+            self._push(PAGES["output"](str(job.number)))
+        else:
+            page.reload()
+
+    def _working(self) -> list[jobs.Job]:
+        return [job for job in self.jobs if job.code is None]
+
+    def action_cancel(self) -> None:
+        """Cancel the newest command at work, as Ctrl-C would."""
+        working = self._working()
+        if working:
+            jobs.cancel(working[-1])
+            self.tell(f"cancelling: {working[-1].command}")
+        else:
+            self.tell("no command is at work")
+
+    def action_jobs(self) -> None:
+        """The list of commands."""
+        self.open("jobs", "")
+
+    def action_type(self) -> None:
+        """Type any command."""
+
+        def done(line: str | None) -> None:
+            if line:
+                self.typed.append(line)
+                self._run_typed(line)
+
+        self.push_screen(Line(":", command_of(), self.typed), done)
+
+    def _run_typed(self, line: str) -> None:
+        try:
+            words = shlex.split(line.removeprefix("mlops "))
+        except ValueError as error:
+            self.tell(f"cannot read that: {error}")
+            return
+        if words[:1] in (["tui"], ["web"]) or (words[:2] == ["agent", "run"] and "--once" not in words):
+            self.tell(f"'{' '.join(words[:2])}' does not end by itself: run it in a terminal of its own")
+        elif self.read_only and words and not only_reads(words):
+            self.tell("read only: only commands that change nothing")
+        elif words:
+            self.start(words, shown=True)
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────
+
+    def tell(self, text: str) -> None:
+        """Say something on the line at the bottom, which covers nothing."""
+        self._notice, self._told_at = text, monotonic()
+        self.tell_activity()
+
+    def tell_activity(self) -> None:
+        """The line of what is at work, or else what was said last, or else how the last command ended."""
+        for line in self.screen.query("#activity").results(Static):
+            line.update(self._activity(), layout=False)
+
+    def _activity(self) -> Content:
+        working = self._working()
+        if self._notice and (not working or monotonic() - self._told_at < NOTICE):
+            return Content(f" {self._notice}")
+        if working:
+            job = working[-1]
+            count = f" {job.done}/{job.total}" if job.total else ""
+            others = f" (+{len(working) - 1})" if len(working) > 1 else ""
+            seconds = asyncio.get_running_loop().time() - job.started if job.started else 0.0
+            step = f"{job.step}{count} {job.text}".strip() or "starting"
+            head = Content.styled(f" ▶ {job.command}{others}", "bold $text-accent")
+            return Content.assemble(head, f"  {step}  {seconds:.0f} s  ", Content.styled("Ctrl+X cancels", "dim"))
+        if self.jobs:
+            job = self.jobs[-1]
+            sign, tone = {"done": ("✓", "$text-success"), "cancelled": ("■", "$text-warning")}.get(
+                job.word, ("✗", "$text-error")
+            )
+            return Content.assemble(Content.styled(f" {sign} {job.command}", tone), f"  {job.last_line}")
+        return Content("")
+
+    # ── the world outside ────────────────────────────────────────────────────────────────────────
+
+    def copy(self, words: Sequence[str]) -> None:
+        """Copy a command line to the clipboard (OSC 52: it reaches over ssh), and show it."""
+        if not words:
+            self.tell("no command shows this page")
+            return
+        line = shlex.join(["mlops", *words])
+        self.copy_to_clipboard(line)
+        self.tell(f"copied: {line}")
+
+    def page_out(self, words: Sequence[str]) -> None:
+        """Show what a command prints in $PAGER."""
+        if not words:
+            self.tell("no command shows this page")
+            return
+        line = shlex.join(jobs.command(self.workspace.root, words, "--color", "always"))
+        pager = os.environ.get("PAGER") or "less -R"
+        self._outside(lambda: subprocess.run(f"{line} 2>&1 | {pager}", shell=True, check=False, env=jobs.environment()))
+
+    def edit(self, pipeline: str | None) -> None:
+        """Open a pipeline's file in $EDITOR."""
+        from mlops_tui.flows import lookup
+
+        path = lookup.pipeline_files(self.workspace).get(pipeline or "")
+        if path is None:
+            self.tell("no pipeline is under the cursor")
+        elif self.read_only:
+            self.tell("read only: files are not edited here")
+        else:
+            editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+            self._outside(
+                lambda: subprocess.run([*shlex.split(editor), str(path)], check=False, cwd=self.workspace.root)
+            )
+
+    def _outside(self, work: Callable[[], object]) -> None:
+        try:
+            with self.suspend():
+                work()
+        except SuspendNotSupported:
+            self.tell("a browser has no terminal to open that in")
+        except OSError as error:
+            self.tell(f"cannot start it: {error.strerror}")
+        if isinstance(self.screen, Page):
+            self.screen.reload()
+
+    def log_bug(self) -> str:
+        """Append the traceback at hand to the workspace's log; returns where it is."""
+        path = self.workspace.home / "log" / "mlops.log"
+        with suppress(OSError), path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n{traceback.format_exc()}\n")
+            return f"the details are in {path}"
+        return "the details could not be written anywhere"
+
+    def action_next_theme(self) -> None:
+        """Dark, light, high contrast, the terminal's own colours."""
+        names = list(THEMES)
+        self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+        self.tell(f"theme: {self.theme}")
+
+    def get_system_commands(self, screen: Screen[object]) -> list[SystemCommand]:
+        """Our own palette has all there is."""
+        return []
+
+
+def make_app(workspace: Workspace, *, read_only: bool = False, theme: str | None = None) -> MissionControl:
+    """Return the screens of a workspace, ready to run: for the CLI, the browser and the tests alike."""
+    return MissionControl(workspace, read_only=read_only, theme=theme)

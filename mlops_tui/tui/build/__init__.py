@@ -1,0 +1,1 @@
+"""The pages of the act build: datasets, runs, pipelines."""

@@ -1,0 +1,182 @@
+"""Home: one line a pipeline, its cycle as a strip of stations; what waits for a person stands first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
+
+from mlops_tui.core import query
+from mlops_tui.flows.queries.board import STATIONS, Line, Mark, Station, board
+from mlops_tui.flows.queries.looked import Looked, look
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.texts.cells import age
+from mlops_tui.texts.sparks import sparkline, thin
+from mlops_tui.tui.page import WIDE, Page
+from mlops_tui.tui.verbs import WORKSPACE, Noun, Subject, Verb
+from mlops_tui.tui.widgets.table import Cell, Column, Table
+
+MARKS: dict[Mark, str] = {"ok": "✓", "due": "▶", "wait": "◆", "fail": "✗", "warn": "!", "busy": "◌", "off": "·"}
+WORDS: dict[Mark, str] = {
+    "ok": "in order", "due": "due", "wait": "waits for a person", "fail": "says no", "warn": "look at it",
+    "busy": "at work", "off": "not there",
+}  # fmt: skip
+SHORT = {"data": "data", "checks": "chk", "train": "trn", "gates": "gate", "approval": "appr", "bento": "bnto",
+         "live": "live", "monitor": "mon", "rules": "rule"}  # fmt: skip
+TONES: dict[Mark, str] = {
+    "ok": "ok",
+    "due": "due",
+    "wait": "wait",
+    "fail": "fail",
+    "warn": "warn",
+    "busy": "busy",
+    "off": "dim",
+}
+FIRST_STATION = 1  # its column
+
+
+class Home(Page[list[Line]]):
+    """All pipelines; left and right choose a station, Enter opens what is behind it."""
+
+    name_in_path = "home"
+    filters = True
+    breathes = 2.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked = False  # outside the catalogue
+
+    def body(self) -> ComposeResult:
+        """The strip of every pipeline, and below it the reason of what is under the cursor."""
+        empty = "no pipelines yet: N writes one from what the data looks like, or: mlops demo"
+        yield Table(cells=True, id="board", empty=empty)
+        yield Static("", id="reason")
+
+    def load(self, workspace: Workspace) -> list[Line]:
+        """All pipelines, from one read of the catalogue; from the second time on with a look at files and sources."""
+        looked = look(workspace) if self._looked else Looked()
+        return board(workspace, looked.arrived, looked.mistakes)
+
+    def show(self, data: list[Line]) -> None:
+        """A row a pipeline."""
+        if not self._looked:
+            self._looked = True
+            self.reload()
+        self._columns()
+        self.narrow()
+
+    def on_resize(self) -> None:
+        """Wide screens have room for words."""
+        if self.data is not None:
+            self._columns()
+            self.narrow()
+
+    def _columns(self) -> None:
+        wide = self.app.size.width >= WIDE
+        table = self.query_one("#board", Table)
+        stations = [Column(name, name if wide else SHORT[name], 4, 9 if wide else 6, sorts=False) for name in STATIONS]
+        table.columns = (
+            Column("name", "pipeline", 8, 28 if wide else 14, sorts=wide), *stations,
+            *((Column("live", "live metric", 10, 22, sorts=False),) if wide else ()),
+            Column("needs", "waits for", 9, 200, sorts=False),
+        )  # fmt: skip
+        table.column, table.gap = max(0, min(table.column, len(STATIONS))), 2 if wide else 1
+
+    def narrow(self) -> None:
+        """The pipelines that the filter leaves, those that wait for a person first."""
+        lines = self.data or []
+        fields = ("name", "needs", "path", *STATIONS)
+        terms = query.parse(self.text, fields)
+        kept = [line for line in lines if query.matches(terms, _fields(line))]
+        wide = self.app.size.width >= WIDE
+        self.query_one("#board", Table).put(
+            [line.name for line in kept], {line.name: self._cells(line, wide) for line in kept}
+        )
+
+    def _cells(self, line: Line, wide: bool) -> tuple[Cell, ...]:
+        now = self.workspace.now()
+        stations = [_station(station, age(station.at, now) if station.at else "", wide) for station in line.stations]
+        series = thin(line.series, 14)
+        last = next((value for value in reversed(line.series) if value is not None), None)
+        live = Cell(f"{sparkline(series)} {last:.3f}" if last is not None else "", "lit")
+        tone = {0: "wait", 1: "due"}.get(line.urgency, "dim")
+        return (Cell(line.name, "lit", line.name), *stations, *((live,) if wide else ()), Cell(line.needs, tone))
+
+    def moved(self) -> None:
+        """The reason of the station under the cursor."""
+        line, station = self._line(), self._station()
+        told: Content = Content("")
+        if line is not None and station is not None:
+            head = Content.styled(
+                f" {line.name} ▸ {station.name}: {MARKS[station.mark]} {WORDS[station.mark]} ", "bold"
+            )
+            told = Content.assemble(head, f" {station.text}")
+        elif line is not None:
+            metric = f"   live {line.metric} by window: {sparkline(line.series)}" if line.metric else ""
+            told = Content.assemble(
+                Content.styled(f" {line.name}: ", "bold"), line.needs, Content.styled(metric, "dim")
+            )
+        self.query_one("#reason", Static).update(told, layout=False)
+
+    def _line(self) -> Line | None:
+        key = self.query_one("#board", Table).current
+        return next((line for line in self.data or () if line.name == key), None)
+
+    def _station(self) -> Station | None:
+        line, at = self._line(), self.query_one("#board", Table).column - FIRST_STATION
+        return line.stations[at] if line and 0 <= at < len(STATIONS) and len(line.stations) == len(STATIONS) else None
+
+    def on_table_chosen(self, event: Table.Chosen) -> None:
+        """What is behind the station, or the pipeline."""
+        event.stop()
+        station = self._station()
+        if station is not None and station.noun:
+            self.app_.open(station.noun, station.ref)
+        elif station is not None:
+            self.app_.tell(f"{station.name}: {station.text}")
+        else:
+            self.app_.open("pipeline", str(event.key))
+
+    def subject(self) -> Subject | None:
+        """What is behind the station under the cursor, or the pipeline; with what belongs to it."""
+        line, station = self._line(), self._station()
+        if line is None:
+            return WORKSPACE
+        if station is not None and station.noun:
+            return Subject(cast("Noun", station.noun), station.ref, {**line.refs, "pipeline": line.name})
+        return Subject("pipeline", line.name, line.refs)
+
+    def acts(self) -> list[Verb]:
+        """Those on what waits for a person first; a training is stopped only where there is one."""
+        line = self._line()
+        marks = {one.name: one.mark for one in line.stations} if line else {}
+        found = [verb for verb in super().acts() if verb.command != "runs stop" or marks.get("train") == "busy"]
+        waits = "model" if marks.get("approval") == "wait" and self._station() is None else ""
+        return sorted(found, key=lambda verb: verb.noun != waits)
+
+    def shell(self) -> list[str]:
+        """All pipelines in the CLI."""
+        return ["status"]
+
+    keys_: ClassVar[Sequence[tuple[str, str]]] = (("Enter", "open"), ("←→", "station"))
+
+    def keys(self) -> Sequence[tuple[str, str]]:
+        """The strip's own keys."""
+        return self.keys_
+
+
+def _station(station: Station, since: str, wide: bool) -> Cell:
+    text = (
+        f"{MARKS[station.mark]} {since}"
+        if wide
+        else f"{MARKS[station.mark]}{since.replace(' ', '').replace('min', 'm')}"
+    )
+    return Cell(text.rstrip(), TONES[station.mark], station.mark)
+
+
+def _fields(line: Line) -> dict[str, object]:
+    marks: dict[str, object] = {station.name: f"{station.mark} {station.text}" for station in line.stations}
+    return {"name": line.name, "needs": line.needs, "path": line.path, **marks}

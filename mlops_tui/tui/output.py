@@ -1,0 +1,103 @@
+"""What commands said: the text of one, and the list of all that were started here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.tui import jobs
+from mlops_tui.tui.page import Page
+from mlops_tui.tui.widgets.table import Cell, Column, Table
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Output(Page[jobs.Job]):
+    """The text that a command printed."""
+
+    AUTO_FOCUS = "#scroll"
+
+    def __init__(self, number: str) -> None:
+        super().__init__()
+        self.number = int(number)
+
+    def title_in_path(self) -> str:
+        """The command itself."""
+        return self._job().command
+
+    def _job(self) -> jobs.Job:
+        return self.app_.jobs[self.number - 1]
+
+    def body(self) -> ComposeResult:
+        """The text, to scroll."""
+        with VerticalScroll(id="scroll"):
+            yield Static("", id="text")
+
+    def load(self, workspace: Workspace) -> jobs.Job:
+        """The job as it is."""
+        return self._job()
+
+    def show(self, data: jobs.Job) -> None:
+        """What was meant for a person, then the answer."""
+        told, answered = (ESCAPES.sub("", part) for part in (data.err, data.out))
+        tone = "$text-error" if data.code not in (0, None) else "dim"
+        self.query_one("#text", Static).update(Content.assemble(Content.styled(told, tone), Content(answered)))
+
+    def shell(self) -> list[str]:
+        """The command."""
+        return list(self._job().words)
+
+
+class Jobs(Page[list[jobs.Job]]):
+    """Every command that was started here, the newest first."""
+
+    name_in_path = "commands"
+    breathes = 0.5
+
+    def __init__(self, _: str = "") -> None:
+        super().__init__()
+
+    def body(self) -> ComposeResult:
+        """A row a command."""
+        columns = (
+            Column("number", "#", 2, 4, right=True), Column("word", "state", 7, 9),
+            Column("command", "command", 20, 70), Column("seconds", "seconds", 4, 8, right=True),
+            Column("said", "what it says", 10, 200),
+        )  # fmt: skip
+        yield Table(columns, id="jobs", empty="no command was started here yet")
+
+    def load(self, workspace: Workspace) -> list[jobs.Job]:
+        """The jobs as they are."""
+        return list(reversed(self.app_.jobs))
+
+    def show(self, data: list[jobs.Job]) -> None:
+        """A row a command."""
+        self.query_one("#jobs", Table).put([job.number for job in data], {job.number: _cells(job) for job in data})
+
+    def on_table_chosen(self, event: Table.Chosen) -> None:
+        """What it printed."""
+        event.stop()
+        self.app_.open("output", str(event.key))
+
+    def keys(self) -> Sequence[tuple[str, str]]:
+        """Its own keys."""
+        return (("Enter", "what it printed"), ("Ctrl+X", "cancel the newest"))
+
+
+def _cells(job: jobs.Job) -> tuple[Cell, ...]:
+    tone = {"done": "ok", "working": "busy", "cancelled": "warn"}.get(job.word, "fail")
+    seconds = f"{job.ended - job.started:.1f}" if job.ended else ""
+    said = job.last_line if job.code is not None else f"{job.step} {job.text}"
+    return (
+        Cell(str(job.number), "", job.number),
+        Cell(job.word, tone),
+        Cell(job.command),
+        Cell(seconds),
+        Cell(said, "dim"),
+    )
