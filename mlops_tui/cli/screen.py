@@ -32,6 +32,7 @@ def tui(
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InvalidInput("the screens need a terminal", "mlops status")
     workspace = open_workspace(output.settings.directory)
+    os.environ.setdefault("ESCDELAY", "25")  # ms that Esc waits for more of a key's code: as vim and tmux do
     from mlops_tui.tui.app import make_app
 
     if in_browser:

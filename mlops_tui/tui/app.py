@@ -32,7 +32,7 @@ from mlops_tui.tui.widgets.dialogs import Line, Question
 
 POLL = 0.25  # seconds between two looks at whether the catalogue changed
 NOTICE = 4.0  # seconds that a notice covers what is at work
-MEMORY = "96MB"  # that DuckDB may take: screens stay open for days
+MEMORY = "64MB"  # that DuckDB may take: screens stay open for days
 SHARE = 250  # a page that is loaded again by itself costs at most one part in so many of a core
 
 
@@ -123,20 +123,27 @@ class MissionControl(App[int]):
 
     def action_go(self, number: int) -> None:
         """To home (0), build, release or watch."""
-        if isinstance(self.screen, Page):
-            self._to_home()
-            if 0 < number < len(ROOTS):
-                self._push(ROOTS[number]())
+        if not isinstance(self.screen, Page):
+            return
+        keep = 1 if number == 0 else 2
+        while len(self._pages()) > keep:
+            self.pop_screen()
+        if number and len(self._pages()) == keep:
+            self.switch_screen(self._fitting(ROOTS[number]()))  # home between the two is not drawn
+        elif number:
+            self._push(ROOTS[number]())
+
+    def _pages(self) -> list[Page[Any]]:
+        return [one for one in self.screen_stack if isinstance(one, Page)]
 
     def _push(self, page: Page[Any]) -> None:
-        """Open a page; it knows from the start how wide it is, or else all of its styles were worked out twice."""
+        self.push_screen(self._fitting(page))
+
+    def _fitting(self, page: Page[Any]) -> Page[Any]:
+        """A page that knows from the start how wide it is: or else all of its styles were worked out twice."""
         page.add_class("-wide" if self.size.width >= WIDE else "-narrow", update=False)
         self._notice = ""
-        self.push_screen(page)
-
-    def _to_home(self) -> None:
-        while len([one for one in self.screen_stack if isinstance(one, Page)]) > 1:
-            self.pop_screen()
+        return page
 
     def open(self, noun: str, ref: str) -> None:
         """Open the page of an object."""
@@ -147,7 +154,7 @@ class MissionControl(App[int]):
         """Back to the page before; a filter goes first."""
         page = self.screen
         if isinstance(page, Page) and not page.leave_filter():
-            if len([one for one in self.screen_stack if isinstance(one, Page)]) > 1:
+            if len(self._pages()) > 1:
                 self.pop_screen()
             else:
                 self.tell("this is home; q quits")

@@ -167,7 +167,7 @@ class Lists(Page[Found]):
         if found.rows is not None or tab.fetch is None:
             return found
         current = self.table.current
-        at = found.keys.index(current) if current in set(found.keys) else 0
+        at = found.keys.index(current) if current is not None and current in found.keys else 0
         near = found.keys[max(0, at - NEAR // 2) : at + NEAR]
         state.rows = dict(tab.fetch(workspace, near))
         return found

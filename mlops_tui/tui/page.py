@@ -80,6 +80,7 @@ class Page(Screen[None], Generic[T]):
         self._number = 0  # of the newest load: an older one's answer comes too late
         self._loading = False
         self._again = False
+        self._stamp: tuple[int, ...] = ()  # of the catalogue, when it was loaded last
         self.cost = 0.0  # seconds that the last load took
 
     # ── what a page says of itself ───────────────────────────────────────────────────────────────
@@ -150,7 +151,8 @@ class Page(Screen[None], Generic[T]):
         """Back from another page: what it did may show here."""
         self.tell_path()
         self.app_.tell_activity()
-        if self.data is not None or self.failed is not None:
+        changed = self.data is not None and self.workspace.catalogue.stamp() != self._stamp
+        if changed or self.failed is not None:
             self.reload()
 
     def tell_path(self) -> None:
@@ -178,6 +180,7 @@ class Page(Screen[None], Generic[T]):
             self._again = True
             return
         self._loading, self._again = True, False
+        self._stamp = self.workspace.catalogue.stamp()
         self._number += 1
         self._load(self._number)
 

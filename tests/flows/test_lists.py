@@ -182,7 +182,7 @@ def test_a_list_of_one_pipeline_or_model_holds_no_other(filled: Workspace) -> No
         "flight-delay"
     }
     assert len(lists.models(filled, "auc>0.6", model="flight-delay")) < len(lists.models(filled, "auc>0.6"))
-    assert lists.runs(filled, "zzz", pipeline="fresh") == ()
+    assert list(lists.runs(filled, "zzz", pipeline="fresh")) == []
     with pytest.raises(NotFound, match="no pipeline 'flight'; did you mean 'flight-delay'"):
         lists.runs(filled, pipeline="flight")
     with pytest.raises(NotFound, match="no model 'flight'"):

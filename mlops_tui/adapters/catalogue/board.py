@@ -62,8 +62,13 @@ def newest(act: Act) -> Newest:
         bentos=bentos,
         deployments={one.name: one for one in release.deployments(act)},
         reports=_reports(act),
-        decisions={one.pipeline: one for one in _last(act, "decisions", "pipeline", "(created_at, rowid)", Decision)},
+        decisions=decisions(act),
     )  # fmt: skip
+
+
+def decisions(act: Act) -> dict[str, Decision]:
+    """Return the newest decision of each pipeline."""
+    return {one.pipeline: one for one in _last(act, "decisions", "pipeline", "(created_at, rowid)", Decision)}
 
 
 def _versions(act: Act, which: str) -> list[ModelVersion]:

@@ -147,11 +147,15 @@ class Catalogue:
         import duckdb
 
         if self._instance is None:
-            self._instance = duckdb.connect(":memory:", config=CONFIG | {"memory_limit": self.memory})
+            self._instance = duckdb.connect(":memory:", config=self._config())
         mode = "" if write else " (READ_ONLY)"
         self._instance.execute(f"ATTACH {_quoted(str(self.path))} AS catalogue{mode}")
         self._instance.execute("USE catalogue")
         return self._instance
+
+    def _config(self) -> dict[str, str | bool | int | float | list[str]]:
+        """What does not fit into the memory that it may take goes beside the file, and goes away with the query."""
+        return CONFIG | {"memory_limit": self.memory, "temp_directory": str(self.path.with_suffix(".spill"))}
 
     def _abandon(self, con: duckdb.DuckDBPyConnection) -> None:
         """Roll back; COMMIT of an aborted transaction would raise nothing."""

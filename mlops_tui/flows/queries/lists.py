@@ -18,7 +18,7 @@ from mlops_tui.flows.release.models import Listed
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import METRICS, Approval, Decision, Event, Run
 
-Ids = tuple[int, ...]
+Ids = Sequence[int]
 Terms = tuple[query.Term, ...]
 LONGEST = 64  # letters that are looked for in names
 
@@ -108,7 +108,7 @@ def _index(workspace: Workspace, view: View[Any], text: str, sort: str, scope: T
         name = sort.removeprefix("-")
         if name and name not in (known := [*view.texts, *numbers]):
             raise InvalidInput(f"nothing to sort by is called '{name}'{near_miss(name, known)}")
-        return tuple(views.index(act, view, (*scope, *terms), sort))
+        return views.index(act, view, (*scope, *terms), sort)
 
 
 def _measured(act: Act, view: View[Any]) -> set[str]:

@@ -43,7 +43,7 @@ class Ruled:
 def rules(workspace: Workspace) -> list[Ruled]:
     """Return the rules of every pipeline, by name; files are read as they are, and not checked."""
     with workspace.catalogue.read() as act:
-        decisions = board.newest(act).decisions
+        decisions = board.decisions(act)
     return [one for path in sorted((workspace.root / "pipelines").glob("*.toml")) for one in _ruled(path, decisions)]
 
 

@@ -101,7 +101,7 @@ class Table(ScrollView, can_focus=True):
         self.columns = tuple(columns)
         self.cells, self.marks, self.empty = cells, marks, empty
         self.gap = 2  # blanks between two columns
-        self.keys: tuple[Key, ...] = ()
+        self.keys: Sequence[Key] = ()
         self.rows: dict[Key, tuple[Cell, ...]] = {}
         self.marked: dict[Key, None] = {}  # in the order in which they were marked
         self.by = ""
@@ -123,7 +123,7 @@ class Table(ScrollView, can_focus=True):
         if rows is not None:
             self.rows = dict(rows)
             keys = self._in_order(keys)
-        self.keys = tuple(keys)
+        self.keys = keys
         if self.marked:
             here = set(self.keys)
             self.marked = {key: None for key in self.marked if key in here}
@@ -131,7 +131,7 @@ class Table(ScrollView, can_focus=True):
         self._version += 1
         self.virtual_size = Size(self.size.width, len(self.keys) + 1)
         try:
-            at = self.keys.index(before)
+            at = self.keys.index(before) if before is not None else 0
         except ValueError:
             at = min(self.cursor, len(self.keys) - 1)
         self.set_reactive(Table.cursor, max(0, at))
@@ -161,7 +161,7 @@ class Table(ScrollView, can_focus=True):
         if key in self.keys:
             self.cursor = self.keys.index(key)
 
-    def seen(self) -> tuple[Key, ...]:
+    def seen(self) -> Sequence[Key]:
         """Return the keys of the rows in view."""
         top = self.scroll_offset.y
         return self.keys[top : top + max(1, self.size.height - 1)]
