@@ -130,6 +130,17 @@ def run(args: list[str]) -> int:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        return _run(args, as_json)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        if "KeyboardInterrupt" in str(error):  # it came while polars' Rust code asked Python something
+            return _interrupted(as_json)
+        return _bug(error, as_json)
+
+
+def _run(args: list[str], as_json: bool) -> int:
+    try:
         code = app(args, prog_name="mlops", standalone_mode=False)
         sys.stdout.flush()
         if code == EXIT_INTERRUPTED:  # Typer's silent answer to Ctrl-C
@@ -149,8 +160,7 @@ def run(args: list[str]) -> int:
                 as_json,
             )
             return InvalidInput.exit_code
-        output.error("interrupted", "interrupted; what was finished is kept", "", as_json)
-        return EXIT_INTERRUPTED
+        return _interrupted(as_json)
     except BrokenPipeError:
         return _nobody_reads()
     except SystemExit as error:
@@ -162,9 +172,18 @@ def run(args: list[str]) -> int:
     except Exception as error:
         if system := re.search(r"\(os error (\d+)\)", str(error)):  # how polars tells of an OSError
             return _world_failed(OSError(int(system[1]), os.strerror(int(system[1]))), as_json)
-        place = output.log_bug(traceback.format_exc())
-        output.error("bug", f"a bug: {type(error).__name__}: {_first_line(error)}", place, as_json)
-        return EXIT_BUG
+        return _bug(error, as_json)
+
+
+def _interrupted(as_json: bool) -> int:
+    output.error("interrupted", "interrupted; what was finished is kept", "", as_json)
+    return EXIT_INTERRUPTED
+
+
+def _bug(error: BaseException, as_json: bool) -> int:
+    place = output.log_bug(traceback.format_exc())
+    output.error("bug", f"a bug: {type(error).__name__}: {_first_line(error)}", place, as_json)
+    return EXIT_BUG
 
 
 def _misused(error: ClickException, as_json: bool) -> int:
@@ -189,7 +208,7 @@ def _nobody_reads() -> int:
     return 0
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "")
 
 

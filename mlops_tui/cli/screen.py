@@ -39,6 +39,8 @@ def tui(
         _end_with_parent()
     screens = make_app(workspace, read_only=read_only, theme=theme)
     screens.run()
+    if (bug := screens._exception) is not None:  # Textual has printed it; the log and the exit code are ours
+        raise RuntimeError(f"{type(bug).__name__}: {bug}") from bug
     raise typer.Exit(screens.return_code or 0)
 
 

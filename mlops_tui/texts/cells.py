@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 DAY = 86400
 AGES = ((730 * DAY, 365 * DAY, "y"), (14 * DAY, 7 * DAY, "w"), (DAY, DAY, "d"), (3600, 3600, "h"), (60, 60, "min"))
 """From how many seconds on a unit is used, and its seconds."""
+UNSEEN = dict.fromkeys((*range(10), *range(11, 32), *range(127, 160)), "�")
+"""Control characters, which would speak to the terminal instead of to a person."""
 PROFILE_COLUMNS = ("column", "type", "null", "distinct", "min", "median", "max", "shape or most frequent")
 
 
@@ -30,7 +32,7 @@ def cell(value: object) -> str:
         case list() | tuple() | set() | frozenset():
             return ", ".join(str(item) for item in value)
         case _:
-            return " ".join(str(value).split("\n"))
+            return " ".join(str(value).translate(UNSEEN).split("\n"))
 
 
 def brief(value: float | None) -> str:

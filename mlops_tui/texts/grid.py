@@ -80,7 +80,15 @@ def legend(names: Sequence[tuple[str, int]], width: int, rows: int) -> list[list
         if lines[-1] and len(lines[-1]) + 2 + len(item) > width and len(lines) < rows:
             lines.append([])
         lines[-1] += [BLANK] * (2 if lines[-1] else 0) + item
-    return [line if len(line) <= width else [*line[: width - 1], ("…", 0)] for line in lines if line]
+    return [line if len(line) <= width else [*_whole(line, width - 1), ("…", 0)] for line in lines if line]
+
+
+def _whole(line: list[Cell], width: int) -> list[Cell]:
+    """The beginning of a longer line; instead of half of a wide character a blank."""
+    kept = line[:width]
+    if kept and line[width][0] == "":
+        kept[-1] = BLANK
+    return kept
 
 
 def headed(width: int, height: int, head: Sequence[list[Cell]]) -> Grid:

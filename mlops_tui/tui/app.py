@@ -6,11 +6,12 @@ import asyncio
 import gc
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
@@ -18,8 +19,9 @@ from typing import Any, ClassVar
 from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui import jobs, verbs
@@ -29,9 +31,13 @@ from mlops_tui.tui.pages import PAGES, ROOTS
 from mlops_tui.tui.themes import THEMES, pick
 from mlops_tui.tui.views import command_of, only_reads
 from mlops_tui.tui.widgets.dialogs import Line, Question
+from mlops_tui.tui.widgets.plain import Plain
 
 POLL = 0.25  # seconds between two looks at whether the catalogue changed
 NOTICE = 4.0  # seconds that a notice covers what is at work
+PATIENCE = (
+    5.0  # seconds that a page waits for the catalogue: then it says who has it; acts wait as long as the team says
+)
 MEMORY = "64MB"  # that DuckDB may take: screens stay open for days
 SHARE = 250  # a page that is loaded again by itself costs at most one part in so many of a core
 
@@ -60,6 +66,7 @@ class MissionControl(App[int]):
         super().__init__(ansi_color=None)
         self.workspace = workspace
         workspace.catalogue.memory = MEMORY
+        workspace.catalogue.timeout = min(workspace.catalogue.timeout, PATIENCE)
         self.read_only = read_only
         self.jobs: list[jobs.Job] = []
         self.typed: list[str] = []  # commands, for the arrow keys
@@ -67,6 +74,8 @@ class MissionControl(App[int]):
         self._stamp: tuple[int, ...] = ()
         self._loaded_at = 0.0
         self._notice, self._told_at = "", 0.0
+        self._is_outside = False  # whether the terminal is lent to a pager or an editor
+        self._plain = Plain()
         pick(self, theme)
 
     # ── beginning and end ────────────────────────────────────────────────────────────────────────
@@ -83,6 +92,10 @@ class MissionControl(App[int]):
         """Leave the collector as it was, and nothing open."""
         gc.unfreeze()
         self.workspace.catalogue.close()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line goes through before it is sent to the terminal."""
+        return [*super().get_line_filters(), self._plain]
 
     def _poll(self) -> None:
         """Load the page again when the catalogue has changed; no more often than what that costs allows."""
@@ -204,8 +217,8 @@ class MissionControl(App[int]):
         self._notice = ""
         self.tell_activity()
         page = self.screen
-        if not isinstance(page, Page):
-            return  # a question is being answered: J has the text
+        if not isinstance(page, Page) or isinstance(page.focused, Input):
+            return  # a question is being answered, or a filter typed: J has the text
         if job.shown and (job.out or job.err):
             self._push(PAGES["output"](str(job.number)))
         else:
@@ -298,9 +311,18 @@ class MissionControl(App[int]):
         if not words:
             self.tell("no command shows this page")
             return
-        line = shlex.join(jobs.command(self.workspace.root, words, "--color", "always"))
+        if not only_reads(words):
+            self.tell(f"not shown: that would do it again: mlops {shlex.join(words)}")
+            return
+        line = shlex.join(jobs.command(self.workspace.root, words, "--color", "never" if self.no_color else "always"))
         pager = os.environ.get("PAGER") or "less -R"
         self._outside(lambda: subprocess.run(f"{line} 2>&1 | {pager}", shell=True, check=False, env=jobs.environment()))
+
+    def page_text(self, text: str) -> None:
+        """Show a text in $PAGER."""
+        pager = os.environ.get("PAGER") or "less -R"
+        told = text.encode(errors="replace")
+        self._outside(lambda: subprocess.run(pager, shell=True, check=False, input=told, env=jobs.environment()))
 
     def edit(self, pipeline: str | None) -> None:
         """Open a pipeline's file in $EDITOR."""
@@ -318,13 +340,22 @@ class MissionControl(App[int]):
             )
 
     def _outside(self, work: Callable[[], object]) -> None:
+        if not self._is_outside:
+            self._is_outside = True
+            self.run_worker(self._lend(work), exclusive=False)
+
+    async def _lend(self, work: Callable[[], object]) -> None:
+        """Lend the terminal, in a thread: the words of commands at work are read on, or they would wait."""
         try:
-            with self.suspend():
-                work()
+            with self.batch_update(), self.suspend(), _deaf():
+                await asyncio.to_thread(work)
         except SuspendNotSupported:
             self.tell("a browser has no terminal to open that in")
         except OSError as error:
             self.tell(f"cannot start it: {error.strerror}")
+        finally:
+            self._is_outside = False
+        self.refresh(layout=True)
         if isinstance(self.screen, Page):
             self.screen.reload()
 
@@ -345,6 +376,16 @@ class MissionControl(App[int]):
     def get_system_commands(self, screen: Screen[object]) -> list[SystemCommand]:
         """Our own palette has all there is."""
         return []
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C is meant for whoever has the terminal now; children hear it all the same."""
+    handler = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def make_app(workspace: Workspace, *, read_only: bool = False, theme: str | None = None) -> MissionControl:

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.markup import escape
 
 from mlops_tui.tui import verbs
 from mlops_tui.tui.page import Page
@@ -36,7 +38,7 @@ class Finder(Provider):
     async def discover(self) -> Hits:
         """What can be done here."""
         for name, command, verb, subject in self._acts():
-            yield DiscoveryHit(name, partial(self._app.do, verb, subject), help=command)
+            yield DiscoveryHit(Content(name), partial(self._app.do, verb, subject), name, escape(command))
 
     async def search(self, query: str) -> Hits:
         """Acts and objects whose names have the letters typed, in their order."""
@@ -45,9 +47,12 @@ class Finder(Provider):
         matcher = self.matcher(query)
         for name, command, verb, subject in self._acts():
             if (score := matcher.match(name)) > 0:
-                yield Hit(score, matcher.highlight(name), partial(self._app.do, verb, subject), help=command)
+                yield Hit(
+                    score, matcher.highlight(escape(name)), partial(self._app.do, verb, subject), name, escape(command)
+                )
         found = await asyncio.to_thread(lists.names, self._app.workspace, query, MOST)
         for one in found:
             shown = f"{one.noun} {one.ref}"
             score = matcher.match(one.ref) or 0.01
-            yield Hit(score, matcher.highlight(shown), partial(self._app.open, one.noun, one.ref), help=one.text)
+            act = partial(self._app.open, one.noun, one.ref)
+            yield Hit(score, matcher.highlight(escape(shown)), act, shown, escape(one.text))

@@ -48,6 +48,7 @@ class Home(Page[list[Line]]):
     def __init__(self) -> None:
         super().__init__()
         self._looked = False  # outside the catalogue
+        self._terms: tuple[query.Term, ...] = ()  # of the last filter that was one
 
     def body(self) -> ComposeResult:
         """The strip of every pipeline, and below it the reason of what is under the cursor."""
@@ -66,13 +67,13 @@ class Home(Page[list[Line]]):
             self._looked = True
             self.reload()
         self._columns()
-        self.narrow()
+        self._put()
 
     def on_resize(self) -> None:
         """Wide screens have room for words."""
         if self.data is not None:
             self._columns()
-            self.narrow()
+            self._put()
 
     def _columns(self) -> None:
         wide = self.app.size.width >= WIDE
@@ -86,11 +87,13 @@ class Home(Page[list[Line]]):
         table.column, table.gap = max(0, min(table.column, len(STATIONS))), 2 if wide else 1
 
     def narrow(self) -> None:
+        """Another filter; raises InvalidInput for one that is half typed, and leaves the rows as they are."""
+        self._terms = query.parse(self.text, ("name", "needs", "path", *STATIONS))
+        self._put()
+
+    def _put(self) -> None:
         """The pipelines that the filter leaves, those that wait for a person first."""
-        lines = self.data or []
-        fields = ("name", "needs", "path", *STATIONS)
-        terms = query.parse(self.text, fields)
-        kept = [line for line in lines if query.matches(terms, _fields(line))]
+        kept = [line for line in self.data or [] if query.matches(self._terms, _fields(line))]
         wide = self.app.size.width >= WIDE
         self.query_one("#board", Table).put(
             [line.name for line in kept], {line.name: self._cells(line, wide) for line in kept}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import json
 import os
@@ -115,8 +116,9 @@ def cancel(job: Job) -> None:
 async def _read_out(job: Job) -> None:
     assert job.process is not None
     assert job.process.stdout is not None
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")  # a character may lie in two chunks
     while chunk := await job.process.stdout.read(65536):
-        kept = job.out + chunk.decode(errors="replace")
+        kept = job.out + decoder.decode(chunk)
         job.out = kept if job.as_json else kept[-KEPT_CHARACTERS:]
 
 
@@ -129,9 +131,13 @@ async def _read_err(job: Job) -> None:
         if event is None:
             job.err = (job.err + line.decode(errors="replace"))[-KEPT_CHARACTERS:]
             continue
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in event.get("values", {}).items())
+        figures = "  ".join(f"{name} {_figure(value)}" for name, value in event.get("values", {}).items())
         job.step, job.done, job.total = event["step"], event.get("done", 0), event.get("total", 0)
         job.text = "  ".join(part for part in (event.get("text", ""), figures) if part)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"  # JSON has no NaN
 
 
 def _progress(line: bytes) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from mlops_tui.core import query
 from mlops_tui.errors import MlopsError
@@ -132,6 +132,14 @@ class Lists(Page[Found]):
         """Show the first list; Textual lets the page begin to load."""
         self._tell_tabs()
 
+    def _tell_filter(self) -> None:
+        """The field holds the filter of the list that is shown, which Esc takes away."""
+        field = self.query_one("#filter", Input)
+        with field.prevent(Input.Changed):
+            field.value = self.text
+        field.display = bool(self.text) or field.has_focus
+        self._trouble(None)
+
     def _tell_tabs(self) -> None:
         parts = [Content.styled(f" {tab.name} ", "bold reverse" if tab is self.tab else "dim") for tab in self.tabs]
         text = f"   /{self.state.text}" if self.state.text else ""
@@ -140,7 +148,7 @@ class Lists(Page[Found]):
 
     def action_tab(self, by: int) -> None:
         """To the list beside."""
-        self.state.at = self.table.current
+        self.state.at, self.state.by = self.table.current, self.table.by
         self.at = (self.at + by) % len(self.tabs)
         table = self.table
         table.columns, table.marks, table.empty, table.by = (
@@ -152,6 +160,7 @@ class Lists(Page[Found]):
         table.column, table.marked, table.rows = 0, {}, {}
         table.put((), {})
         self.text = self.state.text
+        self._tell_filter()
         self._number += 1  # what is being loaded is of another list
         self._loading = False
         self._tell_tabs()

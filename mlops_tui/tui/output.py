@@ -16,6 +16,7 @@ from mlops_tui.tui.page import Page
 from mlops_tui.tui.widgets.table import Cell, Column, Table
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+SHOWN = 30_000  # characters: a screen breaks no more into lines in the time that a key may take
 
 
 class Output(Page[jobs.Job]):
@@ -47,11 +48,21 @@ class Output(Page[jobs.Job]):
         """What was meant for a person, then the answer."""
         told, answered = (ESCAPES.sub("", part) for part in (data.err, data.out))
         tone = "$text-error" if data.code not in (0, None) else "dim"
-        self.query_one("#text", Static).update(Content.assemble(Content.styled(told, tone), Content(answered)))
+        more = len(told) + len(answered) - SHOWN
+        told, answered = told[-SHOWN:], answered[: max(0, SHOWN - len(told))]
+        rest = f"\n… and {more:,} characters more: o shows all in $PAGER" if more > 0 else ""
+        self.query_one("#text", Static).update(
+            Content.assemble(Content.styled(told, tone), Content(answered), Content.styled(rest, "dim"))
+        )
 
     def shell(self) -> list[str]:
         """The command."""
         return list(self._job().words)
+
+    def action_pager(self) -> None:
+        """What it printed, in a pager: the command is not done a second time."""
+        job = self._job()
+        self.app_.page_text(f"{ESCAPES.sub('', job.err)}{ESCAPES.sub('', job.out)}")
 
 
 class Jobs(Page[list[jobs.Job]]):

@@ -237,6 +237,11 @@ class Page(Screen[None], Generic[T]):
         self.moved()
         self.tell_keys()
 
+    def on_table_sorted(self, event: Table.Sorted) -> None:
+        """Back to the order of the page itself."""
+        event.stop()
+        self.reload()
+
     def moved(self) -> None:
         """The cursor is on another row."""
 

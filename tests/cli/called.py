@@ -75,6 +75,7 @@ MASKS = (
     (r"\b\d+(\.\d+)? (s|ms|KB|MB|GB)\b", r"# \2"),
     (r"\b\d+\.\d+\.\d+\b", "VERSION"),
     (r"\b\d+\.\d+\b", "#.#"),
+    (r"(hts:\d +\d +)\d+(?= +TIME)", r"\1#.#"),  # whole seconds of a run
     (r"\b\d+ ?%(?! interval)", "# %"),
     (r"(curve|importance|threads|machine)( +)[^\n]+", r"\1\2…"),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from mlops_tui.flows.build import datasets
 from mlops_tui.flows.queries import lists
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Histogram, Run, to_json
+from mlops_tui.tui import jobs
 from mlops_tui.tui.app import MissionControl, make_app
 from mlops_tui.tui.build.compare import Compare
 from mlops_tui.tui.build.dataset import Dataset
@@ -153,6 +155,30 @@ async def test_a_diff_is_computed_by_its_command_while_the_histograms_are_there_
         assert "! 2 of 2" in shown(app, "facts")
         assert [cell.text for cell in table(app, "columns").rows["weight"]][-1] == "! moved"
         assert page_of(app).shell() == ["datasets", "diff", "parcels:1", "parcels:2"]
+
+
+async def test_a_diff_is_asked_for_once_and_again_by_ctrl_r_where_it_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    async def refused(root: Path, words: Sequence[str]) -> dict[str, Any]:
+        asked.append(words)
+        await asyncio.sleep(0.3)
+        return {"error": {"kind": "busy", "message": f"no luck {len(asked)}", "hint": ""}}
+
+    monkeypatch.setattr(jobs, "answer", refused)
+    app = make_app(made.normal(tmp_path / "normal"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open("dataset diff", "flights:1,flights:4")
+        await until(pilot, lambda: bool(asked))
+        page_of(app).reload()
+        await until(pilot, lambda: "no luck 1" in text(app))
+        page_of(app).reload()
+        await settled(pilot)
+        assert len(asked) == 1
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: "no luck 2" in text(app))
 
 
 async def test_a_diff_that_cannot_be_computed_says_why_and_goes_on_saying_it(workspace: Workspace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +21,7 @@ from mlops_tui.flows.queries.served import answers, served
 from mlops_tui.flows.release import deployments
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Contest, Curves, Histogram, Metric, MetricDifference, Reliability, Residuals, Roc
-from mlops_tui.tui import verbs
+from mlops_tui.tui import jobs, verbs
 from mlops_tui.tui.app import MissionControl, make_app
 from mlops_tui.tui.release import contest
 from mlops_tui.tui.release.deployment import Deployment
@@ -200,6 +200,26 @@ async def test_brackets_walk_through_the_versions(normal: Workspace) -> None:
         assert page.ref == f"{NAME}:5"
 
 
+async def test_brackets_pressed_while_a_version_loads_count_too(normal: Workspace) -> None:
+    app = make_app(normal)
+    async with app.run_test(size=SMALL) as pilot:
+        page = await opened(pilot, app, "model", f"{NAME}:5")
+        read, load = threading.Event(), page.load
+
+        def slow(workspace: Workspace) -> Any:
+            found = load(workspace)
+            assert read.wait(30)
+            return found
+
+        page.load = slow
+        page.action_version(-1)
+        await pilot.pause(0.3)
+        page.action_version(-1)  # the first is read, but not shown yet
+        read.set()
+        await until(pilot, lambda: page.subject() is not None and not page._loading)
+        assert page.ref == page.data.shown.version.ref == f"{NAME}:3"
+
+
 async def test_a_served_champion_is_stopped_by_its_deployment_not_by_its_run(normal: Workspace) -> None:
     app = make_app(normal)
     async with app.run_test(size=SMALL) as pilot:
@@ -234,6 +254,18 @@ async def test_versus_shows_at_once_what_is_known_and_then_why_it_cannot_measure
         assert isinstance(page, Versus)
         assert page.trouble.startswith("✗")
         assert command(app, "x") == f"models reject {NAME}:4"
+
+
+async def test_an_answer_that_is_no_contest_is_told(normal: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def other(root: Path, words: Sequence[str]) -> dict[str, Any]:
+        return {"task": "binary"}
+
+    monkeypatch.setattr(jobs, "answer", other)
+    app = make_app(normal)
+    async with app.run_test(size=LARGE) as pilot:
+        page = await opened(pilot, app, "versus", f"{NAME}:3 {NAME}:4")
+        assert "the answer is another version's" in page.trouble
+        assert "the answer is another version's" in text(app)
 
 
 async def test_a_real_model_alone_is_measured_by_a_child_process(trained: Workspace) -> None:
@@ -323,6 +355,21 @@ async def test_s_on_a_deployment_serves_the_champion_under_its_own_name(tmp_path
         assert "· stopped" in text(app)
         assert f"the champion is {NAME}:3" in text(app)
         assert command(app, "s") == f"deployments start {NAME}:3 --name=trial"
+
+
+async def test_a_deployment_page_follows_what_others_do_to_it(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path / "normal")
+    app = make_app(workspace)
+    async with app.run_test(size=SMALL) as pilot:
+        page = await opened(pilot, app, "deployment", NAME)
+        assert page.subject().refs["model"] == f"{NAME}:3"
+        with workspace.catalogue.write(made.NOW) as act:
+            known = catalogue.deployment(act, NAME)
+            assert known is not None
+            catalogue.put_deployment(act, replace(known, version=1, started_at=made.NOW, user="eve"))
+            act.record("deployment.started", NAME)
+        await until(pilot, lambda: page.subject().refs["model"] == f"{NAME}:1", 10)
+        assert f"the champion is {NAME}:3" in text(app)
 
 
 class Counters(BaseHTTPRequestHandler):

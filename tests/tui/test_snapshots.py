@@ -50,9 +50,8 @@ FLIGHTS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "fdca8007d499,74ee1b8167e7,06db949eeb4c"), "pipeline": ("pipeline", "flight-delay"),
     "pipeline-stuck": ("pipeline", "stuck"), "model": ("model", "flight-delay:5"),
     "model-failed": ("model", "flight-delay:2"), "bento": ("bento", "flight-delay:v3"),
-    "versus": ("versus", "flight-delay:3 flight-delay:5"),
     "deployment": ("deployment", "flight-delay"), "report": ("report", "66356b880eed"),
-    "feature": ("feature", "66356b880eed wind_dir 2013-10-10"), "decision": ("decision", "e4288749a04b"),
+    "feature": ("feature", "66356b880eed wind_speed 2013-10-10@3"), "decision": ("decision", "e4288749a04b"),
 }  # fmt: skip
 OBJECTS: dict[str, dict[str, tuple[str, str]]] = {
     "empty": {noun: (noun, ref) for noun, ref in (
@@ -120,5 +119,5 @@ def differs(name: str, shown: str) -> list[str]:
 
 def test_every_kind_of_page_is_in_the_snapshots() -> None:
     lists = {"jobs", "build", "release", "watch"}
-    by_their_own_tests = {"output", "backtest"}  # what they show is what a command has just worked out
+    by_their_own_tests = {"output", "backtest", "versus"}  # what they show is what a command has just worked out
     assert set(PAGES) == {way[1] for way in objects("normal").values()} | lists | by_their_own_tests

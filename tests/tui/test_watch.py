@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,8 @@ from mlops_tui.adapters.catalogue import watch as rows
 from mlops_tui.config import Rule
 from mlops_tui.flows.queries import watched
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Backtest, Decision, PolicyResult, StepResult, to_json
+from mlops_tui.records import Backtest, Decision, PolicyResult, RuleResult, StepResult, to_json
+from mlops_tui.tui import jobs
 from mlops_tui.tui.app import MissionControl, make_app
 from mlops_tui.tui.jobs import Job
 from mlops_tui.tui.page import Page
@@ -114,6 +116,20 @@ async def test_every_rule_has_its_verdict_and_those_that_were_never_asked_say_so
     assert [found["fresh", "gain"][at].text for at in (2, 6)] == ["· new", "never asked; c asks"]
 
 
+def test_of_two_rules_of_one_kind_each_has_its_own_verdict(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path)
+    path = tmp_path / "pipelines" / "churn.toml"
+    both = '[[rules]]\nwhen = "age"\ndays = 3\n\n[[rules]]\nwhen = "age"\ndays = 30\n'
+    path.write_text(path.read_text(encoding="utf-8").partition("[[rules]]")[0] + both, encoding="utf-8")
+    young, old = RuleResult("age", 9.0, 3.0, "fires", "old"), RuleResult("age", 9.0, 30.0, "quiet", "young")
+    found = replace(newest_decision(workspace, "churn", lambda one: True), id="f" * 12, rules=(young, old))
+    with workspace.catalogue.write(made.NOW) as act:
+        rows.put_decision(act, replace(found, at=made.NOW + timedelta(days=1)))
+        act.record("rules.checked", "churn", decision=found.id)
+    shown = [one for one in watched.rules(workspace) if one.pipeline == "churn"]
+    assert [(one.settings, one.result) for one in shown] == [("days 3", young), ("days 30", old)]
+
+
 async def test_a_pipeline_file_that_cannot_be_read_says_so_among_the_rules(tmp_path: Path) -> None:
     workspace = made.empty(tmp_path)
     (tmp_path / "pipelines" / "bad.toml").write_text("[pipeline\n")
@@ -136,6 +152,30 @@ async def test_decisions_say_what_they_came_to_and_a_filter_narrows_them(normal:
         held = [page.state.rows[key].cells[2].text for key in page.table.keys]
     assert sorted(set(verdicts)) == ["! held", "· quiet", "▶ fires"]
     assert held == ["! held"]
+
+
+async def test_the_cursor_stays_with_its_decision_where_an_older_one_is_answered(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path / "normal")
+    async with make_app(workspace).run_test(size=SIZE) as pilot:
+        page = await to_tab(pilot, "decisions")
+        for _ in range(2):
+            await pilot.press("down")
+        row = page.row()
+        assert row is not None
+        with workspace.catalogue.read() as act:
+            oldest = rows.decisions(act)[-1]
+        assert oldest.id != row.subject.ref
+        with workspace.catalogue.write(made.NOW) as act:
+            rows.put_decision(act, replace(oldest, outcome="given up", answered_at=made.NOW))
+            act.record("decision.answered", oldest.id)
+        stamp = page._number
+        await until(pilot, lambda: page._number > stamp)
+        await settled(pilot)
+        now = page.row()
+        assert now is not None
+        assert now.subject.ref == row.subject.ref
+        with workspace.catalogue.read() as act:
+            assert rows.decisions(act)[-1].outcome == "given up"
 
 
 async def test_an_audit_event_opens_what_it_is_about_and_without_that_is_told_whole(normal: Workspace) -> None:
@@ -230,6 +270,28 @@ async def test_a_cell_opens_its_feature_whose_windows_are_counted_once_by_a_comm
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: "⣿ 2013-10-03 :3" in text(pilot.app))  # type: ignore[arg-type]
         assert page.shell()[-2:] == ["--window", "2013-10-03T00:00:00"]
+
+
+async def test_a_busy_catalogue_does_not_begin_the_counting_again(
+    normal: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    async def slow(root: Path, words: Sequence[str]) -> dict[str, Any]:
+        asked.append(words)
+        await asyncio.sleep(0.5)
+        return {"error": {"kind": "busy", "message": "no luck", "hint": ""}}
+
+    monkeypatch.setattr(jobs, "answer", slow)
+    async with make_app(normal).run_test(size=SIZE) as pilot:
+        page = await opened(pilot, "feature", "flight-delay temp")
+        for _ in range(3):
+            page.reload()
+            await pilot.pause(0.05)
+        await until(pilot, lambda: "no luck" in text(pilot.app))  # type: ignore[arg-type]
+        assert len(asked) == 1
+        page.reload()
+        await until(pilot, lambda: len(asked) == 2)
 
 
 async def test_a_feature_that_the_report_does_not_have_is_told_with_the_next_command(normal: Workspace) -> None:

@@ -125,9 +125,12 @@ def trial(act: Act, key: str) -> Trial | None:
 
 def put_decision(act: Act, decision: Decision) -> None:
     """Insert a decision, or replace it by what is known of it now."""
-    act.change("DELETE FROM decisions WHERE id = ?", decision.id)
-    answered = decision.answered_at is not None
-    values = (decision.id, decision.pipeline, naive(decision.at), decision.fires, answered, to_json(decision).decode())
+    answered, body = decision.answered_at is not None, to_json(decision).decode()
+    if act.one("SELECT 1 FROM decisions WHERE id = ?", decision.id):
+        # In its place: a row that is taken out moves up the rowids of all behind it, by which screens know them.
+        act.change("UPDATE decisions SET answered = ?, body = ? WHERE id = ?", answered, body, decision.id)
+        return
+    values = (decision.id, decision.pipeline, naive(decision.at), decision.fires, answered, body)
     act.change("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?)", *values)
 
 

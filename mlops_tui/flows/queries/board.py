@@ -179,9 +179,8 @@ def _train(workspace: Workspace, one: Sketch, found: rows.Newest) -> Station:
         return Station("train", "due" if data and data.state == "ok" else "off", "never trained")
     metric = headline(model)
     text = f"{model.ref}" + (f", test {metric[0]} {metric[1]:.4f}" if metric else "")
-    newer = data is not None and data.state == "ok" and (data.dataset, data.version) > (
-        model.dataset, model.dataset_version
-    )  # fmt: skip
+    trained_on = (model.dataset, model.dataset_version)
+    newer = data is not None and data.state == "ok" and (data.dataset, data.version) != trained_on
     if newer and data is not None:
         text += f"; {data.dataset}:{data.version} is newer than :{model.dataset_version}, which it was trained on"
     return Station("train", "due" if newer else "ok", text, model.created_at, "run", model.run)

@@ -39,13 +39,13 @@ def follow(workspace: Workspace, run: str, after: int = 0) -> tuple[list[Told], 
     """Return what a run has told since a byte offset, and the offset to go on from.
 
     A last line that is not whole yet is left for the next time; a damaged one is passed over. A run that has told
-    nothing yet has no events.
+    nothing yet, or whose words may not be read, has no events.
     """
     try:
         with (workspace.run_folder(run) / "progress.jsonl").open("rb") as stream:
             stream.seek(after)
             data = stream.read()
-    except FileNotFoundError:
+    except OSError:
         return [], after
     end = data.rfind(b"\n") + 1
     events = [event for line in data[:end].splitlines() if (event := _event(line)) is not None]

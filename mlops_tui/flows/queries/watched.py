@@ -52,11 +52,13 @@ def _ruled(path: Path, decisions: dict[str, Decision]) -> list[Ruled]:
     decision = decisions.get(known.name)
     if known.mistake:
         return [Ruled(known.name, known.deployment, "", "", decision=decision, mistake=known.mistake)]
-    verdicts = {one.rule: one for one in decision.rules} if decision else {}
-    found = [
-        Ruled(known.name, known.deployment, label, text, verdicts.get(label), decision)
-        for label, text in _said(path).rules
-    ]
+    verdicts = list(decision.rules) if decision else []
+    found = []
+    for label, text in _said(path).rules:
+        result = next((one for one in verdicts if one.rule == label), None)
+        if result is not None:
+            verdicts.remove(result)  # two rules may be called the same: each has its own verdict, in their order
+        found.append(Ruled(known.name, known.deployment, label, text, result, decision))
     return found or [Ruled(known.name, known.deployment, "", "never retrained by itself", decision=decision)]
 
 

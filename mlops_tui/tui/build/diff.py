@@ -52,6 +52,7 @@ class Diff(Detail[Pair]):
     def __init__(self, ref: str) -> None:
         super().__init__(ref)
         self.answer: dict[str, Any] = {}
+        self.asked = False
 
     def title_in_path(self) -> str:
         """Both references."""
@@ -77,9 +78,16 @@ class Diff(Detail[Pair]):
 
     def show(self, data: Pair) -> None:
         """What is known already; the figures are asked for once: versions do not change."""
-        if not self.answer:
+        if not self.asked:
+            self.asked = True
             self._compute()
         self._tell()
+
+    def action_reload(self) -> None:
+        """Ask again where there is no answer."""
+        if "error" in self.answer:
+            self.answer, self.asked = {}, False
+        super().action_reload()
 
     @work(group="answer", exclusive=True)
     async def _compute(self) -> None:

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from mlops_tui.core.compare import flatten
 from mlops_tui.errors import MlopsError
 from mlops_tui.flows.queries.board import Line, board
+from mlops_tui.flows.queries.looked import look
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.texts.cells import age
 from mlops_tui.tui.detail import Detail, Opens, Part
@@ -66,7 +67,9 @@ class Pipeline(Detail[Loaded]):
         """Its line on the board, its plan, its settings; raises NotFound for one that there is not."""
         from mlops_tui.flows import cycle, pipelines
 
-        line = next((line for line in board(workspace) if line.name == self.ref), None)
+        looked = look(workspace)
+        lines = board(workspace, looked.arrived, looked.mistakes)
+        line = next((line for line in lines if line.name == self.ref), None)
         try:
             _, path, settings = pipelines.show(workspace, self.ref)
         except MlopsError as error:

@@ -61,7 +61,7 @@ class Deployment(Sheet[Found]):
     def __init__(self, ref: str) -> None:
         super().__init__(ref)
         self.looks: deque[Traffic] = deque(maxlen=KEPT)  # at the server that answers now, while the page is open
-        self._stamp: tuple[int, ...] = ()
+        self._read_at: tuple[int, ...] = ()  # the catalogue's stamp; the page's own is of the load that has begun
         self._log: Path | None = None
 
     def sections(self) -> ComposeResult:
@@ -81,9 +81,9 @@ class Deployment(Sheet[Found]):
     def load(self, workspace: Workspace) -> Found:
         """The deployment, read again when the catalogue has changed; its traffic and its log every time."""
         stamp, known = workspace.catalogue.stamp(), self.data
-        if known is None or stamp != self._stamp:
+        if known is None or stamp != self._read_at:
             item, history, self._log = _read(workspace, self.ref)
-            self._stamp = stamp
+            self._read_at = stamp
         else:
             item, history = replace(known.item, state=deployments.state(known.item.deployment)), known.history
         lines = deployments.last_lines(self._log, LOG_LINES) if self._log else ()

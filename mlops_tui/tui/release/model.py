@@ -95,7 +95,8 @@ class Model(Sheet[Found]):
     def show(self, data: Found) -> None:
         """Update every part."""
         shown = data.shown
-        self.ref = shown.version.ref
+        if not self._again:  # or else another version has been asked for meanwhile
+            self.ref = shown.version.ref
         report, details = shown.report, shown.details
         self.put_text("head", self._facts(data))
         self.put_text("gates-title", _gates_title(report))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -110,8 +111,14 @@ class Versus(Sheet[Sides]):
         if error:
             self.trouble = f"✗ {error['message']}" + (f"; next: {error['hint']}" if error.get("hint") else "")
             self.put_contest(None)
+            return
+        try:
+            found = from_json(json.dumps(answer).encode(), Contest)
+        except msgspec.ValidationError as wrong:
+            self.trouble = f"✗ the answer is another version's: {wrong}"
+            self.put_contest(None)
         else:
-            self.put_contest(from_json(json.dumps(answer).encode(), Contest))
+            self.put_contest(found)
 
     def action_reload(self) -> None:
         """Measure again, too."""

@@ -72,6 +72,7 @@ class FeaturePage(Detail[MonitorReport]):
         self.report, self.feature, self.at = parse_ref(ref)
         self.counted: dict[datetime, FeatureReport] = {}
         self.drawn: At | None = None
+        self.counting: frozenset[datetime] = frozenset()  # windows whose rows a command counts now
 
     def title_in_path(self) -> str:
         """Its name."""
@@ -136,7 +137,8 @@ class FeaturePage(Detail[MonitorReport]):
         self.query_one("#over-title", Static).update(f"reference and {day(window.start)} to {day(window.end)}")
         if found is None:
             self._say("computing: the rows of this window are counted …")
-            self._count(window.start)
+            if window.start not in self.counting:  # whatever else has changed meanwhile
+                self._count(window.start)
             return
         one = next((one for one in found.windows if (one.start, one.version) == self.drawn), None)
         if one is None:
@@ -156,7 +158,12 @@ class FeaturePage(Detail[MonitorReport]):
         starts = list(dict.fromkeys(one.start for one in self.data.windows))
         first = max(0, min(starts.index(start) - AT_ONCE // 2, len(starts) - AT_ONCE))
         near = starts[first : first + AT_ONCE]
-        answer = await jobs.answer(self.workspace.root, self._words(near))
+        self.counting = mine = frozenset(near)
+        try:
+            answer = await jobs.answer(self.workspace.root, self._words(near))
+        finally:
+            if self.counting is mine:
+                self.counting = frozenset()
         try:
             self._take(near, answer)
         except MlopsError as error:

@@ -151,7 +151,7 @@ DECISION_COLUMNS = (
 def _decision_rows(workspace: Workspace, keys: Sequence[Key]) -> Mapping[Key, Row]:
     ids = [key for key in keys if isinstance(key, int)]
     found = lists.decision_rows(workspace, ids)
-    if len(found) != len(ids):  # answered meanwhile: an id is another then, and the list is about to be loaded again
+    if len(found) != len(ids):  # the list is about to be loaded again
         return {}
     now = workspace.now()
     return {
