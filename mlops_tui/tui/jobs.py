@@ -52,13 +52,18 @@ class Job:
 
     @property
     def last_line(self) -> str:
-        """What it said in the end: the error where there is one, else the first line of its answer."""
+        """What it said in the end: the error where there is one, else the line of its answer that tells most.
+
+        That is the first; of a run of the cycle the last step that did something, waits or says no.
+        """
         if self.as_json:
             return ""  # it is for a page to read
         if self.code:
             told = next((line for line in self.err.splitlines() if line.startswith("error:")), "")
             return told or next(iter(self.err.splitlines() or self.out.splitlines()), "")
-        return next((line for line in self.out.splitlines() if line.strip()), "")
+        lines = [line for line in self.out.splitlines() if line.strip()]
+        steps = [line for line in lines if line[0] in "▶…✗"] if self.words[:1] == ("run",) else []
+        return next(iter([*reversed(steps), *lines]), "")
 
 
 def environment() -> dict[str, str]:

@@ -78,6 +78,7 @@ class _Blank(dict[str, str]):
 
 
 COMMENT = Ask("comment", "--comment", hint="why")
+BY = Ask("by", "--by", hint="who signs; empty: the Unix user")
 VERBS: tuple[Verb, ...] = (
     # the cycle
     Verb("r", "run", "run", "pipeline", "Run every step of {ref} that is due: it may train, judge, build and deploy."),
@@ -141,7 +142,7 @@ VERBS: tuple[Verb, ...] = (
         "models approve",
         "model",
         "Approve {ref}; with the last missing approval it becomes champion.",
-        asks=(COMMENT,),
+        asks=(COMMENT, BY),
     ),
     Verb(
         "x",
@@ -149,7 +150,7 @@ VERBS: tuple[Verb, ...] = (
         "models reject",
         "model",
         "Reject {ref}; if it is the champion, the one before it is champion again.",
-        asks=(COMMENT,),
+        asks=(COMMENT, BY),
     ),
     Verb(
         "s",

@@ -51,7 +51,7 @@ class Compare(Detail[Loaded]):
             yield Part(RUNS, id="runs")
             with Container(classes="two"):
                 with Vertical():
-                    yield Title("Metrics on test rows: ▲ better, ▼ worse than A")
+                    yield Title("Metrics on test rows: ▲ better, ▼ worse than A", id="metrics-title")
                     yield Part(id="metrics", most=18)
                     yield Title("Learning curves on validation rows", id="curves-title")
                     yield Drawn(id="curves")
@@ -84,6 +84,9 @@ class Compare(Detail[Loaded]):
             by_run = (Column(name, name, 16, wide, sorts=False) for name in names)
             part.columns = (Column("name", "", 18, 30, sorts=False), *by_run)
             part.put(list(made), made)
+        data_differ = len({(run.dataset, run.dataset_version) for run in shown}) > 1
+        told = "each on test rows of its own data, so they do not compare alike" if data_differ else "on test rows"
+        self.query_one("#metrics-title", Static).update(f"Metrics {told}: ▲ better, ▼ worse than A", layout=False)
         draw, left_out = _curves(data)
         self.query_one("#curves", Drawn).display = self.query_one("#curves-title").display = draw is not None
         if draw is not None:
