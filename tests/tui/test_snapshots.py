@@ -102,7 +102,7 @@ async def go(app: MissionControl, pilot: Pilot[int], way: Way) -> None:
 
 def masked(shown: str) -> str:
     """A screen without what differs from one run to the next: this process, and where the workspace lies."""
-    shown = re.sub(rf"\b{os.getpid()}\b", "PID".ljust(len(str(os.getpid()))), shown)
+    shown = re.sub(rf"\b{os.getpid()}\b *(?=\n|$)|\b{os.getpid()}\b", "PID", shown)
     return re.sub(r"/\S*/flights(?=[/ ])", "WORKSPACE", shown)
 
 
