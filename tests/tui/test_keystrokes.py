@@ -44,6 +44,7 @@ def test_a_challenger_is_trained_approved_and_deployed_in_fewer_than_fifteen_key
         terminal.type("as good on newer data")
         terminal.press("Enter")
         terminal.until("✓ mlops models approve flight-delay:3")
+        terminal.until("the champion flight-delay:3 ")  # home has seen it: what a key does is done to what is shown
         terminal.press("s")
         terminal.until("$ mlops deployments start flight-delay:3")
         terminal.press("Enter")
