@@ -24,7 +24,7 @@ from mlops_tui.adapters import files, units
 from mlops_tui.errors import Busy, External, MlopsError
 from mlops_tui.flows import tend, wake
 from mlops_tui.flows.release import deployments
-from mlops_tui.flows.watch import notices
+from mlops_tui.flows.watch import agent_file, notices
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.names import parse_duration
 from mlops_tui.records import AgentState, Deployment, Progress
@@ -95,7 +95,7 @@ def _fresh(workspace: Workspace) -> AgentState:
     """What an agent says of itself when it starts; who was being restarted is known from the one before it."""
     import psutil  # type: ignore[import-untyped]
 
-    before = wake.load_state(workspace)
+    before = agent_file.load(workspace)
     born = psutil.Process().create_time()
     backoffs = before.backoffs if before else ()
     return AgentState(os.getpid(), born, workspace.user, workspace.now(), backoffs=backoffs)
@@ -121,7 +121,7 @@ class _Agent:
         """Change what it says of itself; a full disk does not stop it."""
         with self._one, suppress(OSError):
             self.state = replace(self.state, **changes)
-            wake.save_state(self.workspace, self.state)
+            agent_file.save(self.workspace, self.state)
 
     def watch(self, event: Progress) -> None:
         """Say in the state file what is being done."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mlops_tui.flows.workspace import Workspace
 
 os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # "1" does nothing
+os.environ["OMP_WAIT_POLICY"] = "passive"  # threads of LightGBM that wait for each other leave the cores to others
+os.environ["PYTHONPATH"] = str(Path(__file__).parent / "runtime")  # hides from child processes what users do not have
 for variable in [name for name in os.environ if name.startswith("MLOPS_")]:
     del os.environ[variable]  # a developer's own workspace is not what the tests look at
 
@@ -45,6 +47,26 @@ def trained(trained_template: Path, tmp_path: Path) -> Workspace:
     from tests import workspaces
 
     return workspaces.copy(trained_template, tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def built_template(trained_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained workspace with flight-delay:1 approved, and its Bento built and proven; copied, never changed."""
+    from mlops_tui.flows.release import approvals, bentos
+    from tests import workspaces
+
+    workspace = workspaces.copy(trained_template, tmp_path_factory.mktemp("built"))
+    approvals.approve(workspace, "flight-delay:1", "good")
+    bentos.build(workspace, "flight-delay:1")
+    return workspace.root
+
+
+@pytest.fixture
+def built(built_template: Path, tmp_path: Path) -> Workspace:
+    """A fresh copy of the workspace whose champion has a Bento."""
+    from tests import workspaces
+
+    return workspaces.copy(built_template, tmp_path / "workspace")
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import pytest
 from mlops_tui import agent
 from mlops_tui.adapters.catalogue import lock, release
 from mlops_tui.errors import Busy
-from mlops_tui.flows import wake
-from mlops_tui.flows.watch import notices
+from mlops_tui.flows.watch import agent_file, notices
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import AgentState, Backoff, Deployment
 from tests import workspaces
@@ -28,7 +27,7 @@ def settle(workspace: Workspace) -> None:
 
 
 def state(workspace: Workspace) -> AgentState:
-    found = wake.load_state(workspace)
+    found = agent_file.load(workspace)
     assert found is not None
     return found
 
@@ -36,8 +35,8 @@ def state(workspace: Workspace) -> AgentState:
 def test_there_is_one_agent_a_workspace_and_it_ends_at_once_when_told_to(trained: Workspace) -> None:
     settle(trained)
     with agents.agent(trained.root) as running:
-        agents.until(lambda: wake.load_state(trained) and state(trained).woke_at)
-        assert wake.status(trained).alive
+        agents.until(lambda: agent_file.load(trained) and state(trained).woke_at)
+        assert agent_file.status(trained).alive
         with pytest.raises(Busy, match=f"in use by process {running.pid}"):
             agent.run(trained, once=True)
         assert state(trained).pid == running.pid
@@ -47,7 +46,7 @@ def test_there_is_one_agent_a_workspace_and_it_ends_at_once_when_told_to(trained
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0
     assert time.monotonic() - began < 5
-    after = wake.status(trained)
+    after = agent_file.status(trained)
     assert (after.alive, state(trained).doing, state(trained).wakes_at) == (False, "", None)
     log = (trained.home / "log" / "agent.log").read_text(encoding="utf-8")
     assert "the agent of" in log
@@ -71,7 +70,7 @@ def test_one_wake_says_what_it_did_and_whether_all_went_well(
 def test_who_was_given_up_is_remembered_by_the_next_agent(trained: Workspace) -> None:
     settle(trained)
     given_up = Backoff("gone", 5, None, "port taken")
-    wake.save_state(trained, AgentState(1, 1.0, "ada", trained.now(), backoffs=(given_up,)))
+    agent_file.save(trained, AgentState(1, 1.0, "ada", trained.now(), backoffs=(given_up,)))
     assert agent._fresh(trained).backoffs == (given_up,)
     (trained.home / "agent.json").write_bytes(b'{"another": "version"}')
     assert agent._fresh(trained).backoffs == ()
@@ -80,7 +79,7 @@ def test_who_was_given_up_is_remembered_by_the_next_agent(trained: Workspace) ->
 def test_a_settings_file_that_is_wrong_does_not_end_the_agent(trained: Workspace) -> None:
     settle(trained)
     with agents.agent(trained.root) as running:
-        agents.until(lambda: wake.load_state(trained) and state(trained).woke_at)
+        agents.until(lambda: agent_file.load(trained) and state(trained).woke_at)
         (trained.root / "mlops.toml").write_text("[agent]\nevry = 1\n", encoding="utf-8")
         agents.until(lambda: any("the wake failed" in line for line in state(trained).last))
         assert running.poll() is None
@@ -116,7 +115,7 @@ def test_it_ends_whatever_it_does_when_it_is_told_to(trained: Workspace) -> None
     settle(trained)
     for number in range(6):
         with agents.agent(trained.root) as running:
-            agents.until(lambda pid=running.pid: wake.load_state(trained) and state(trained).pid == pid)
+            agents.until(lambda pid=running.pid: agent_file.load(trained) and state(trained).pid == pid)
             time.sleep(0.05 + 0.13 * number)  # inside of a wake, of whose time queries take a good part
             running.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
             assert running.wait(15) == 0
@@ -128,7 +127,7 @@ def test_a_notice_leaves_at_once_and_not_at_the_next_wake(trained: Workspace) ->
         '[agent]\nevery = "1h"\n[notify]\ncommand = ["tee", "told"]\n', encoding="utf-8"
     )
     with agents.agent(trained.root) as running:
-        agents.until(lambda: wake.load_state(trained) and state(trained).woke_at)
+        agents.until(lambda: agent_file.load(trained) and state(trained).woke_at)
         woke = state(trained).woke_at
         notices.tell(trained, "failed", "flights", "no file matches")
         agents.until(lambda: notices.next_due(trained) is None)
@@ -150,6 +149,6 @@ def test_the_keeper_of_a_deployment_that_was_given_up_is_at_rest(trained: Worksp
     trained.catalogue.timeout = 0.1
     with lock.held(trained.catalogue.path, exclusive=True, timeout=5, user="ada"):
         look(trained.catalogue.stamp())  # a look into the catalogue would raise
-    assert wake.load_state(trained) is None  # nothing changed, nothing was written
+    assert agent_file.load(trained) is None  # nothing changed, nothing was written
     with pytest.raises(Busy), lock.held(trained.catalogue.path, exclusive=True, timeout=5, user="ada"):
         look((0,))

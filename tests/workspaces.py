@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import time
 from pathlib import Path
+
+import httpx
+import polars as pl
 
 from mlops_tui.flows.workspace import Workspace, init, open_workspace
 
@@ -63,12 +68,25 @@ def write_pipeline(workspace: Workspace, **values: object) -> Path:
     return path
 
 
-def arrive(workspace: Workspace, *months: int) -> None:
-    """Let months of the sample data arrive in the source folder."""
+def arrive(workspace: Workspace, *months: int, every: int = 1) -> None:
+    """Let months of the sample data arrive in the source folder; of their rows only every so manieth."""
     folder = workspace.root / "data" / "flights"
     folder.mkdir(parents=True, exist_ok=True)
-    for month in months:
-        shutil.copyfile(SAMPLE / "flights" / f"2013-{month:02}.parquet", folder / f"2013-{month:02}.parquet")
+    for name in (f"2013-{month:02}.parquet" for month in months):
+        if every == 1:
+            shutil.copyfile(SAMPLE / "flights" / name, folder / name)
+        else:
+            pl.read_parquet(SAMPLE / "flights" / name).gather_every(every).write_parquet(workspace.root / name)
+            (workspace.root / name).replace(folder / name)  # whole, for an agent that looks meanwhile
+
+
+def until_written(client: httpx.Client) -> None:
+    """Wait until a server has written down all that it answered, which it does a moment afterwards."""
+    asked = re.search(r'mlops_requests_total\{endpoint="/predict",outcome="ok"\} (\S+)', client.get("/metrics").text)
+    assert asked is not None
+    deadline = time.monotonic() + 30
+    while f'mlops_spooled_total{{kind="predict"}} {asked[1]}' not in client.get("/metrics").text:
+        assert time.monotonic() < deadline, "the answers are not written down"
 
 
 def copy(template: Path, root: Path) -> Workspace:

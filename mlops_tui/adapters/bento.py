@@ -136,11 +136,19 @@ def build(home: Path, contents: Contents, name: str, version: str) -> Built:
 
 def find(home: Path, tag: str) -> Built:
     """Return the Bento with a tag; raises NotFound naming the known ones."""
-    name, _, version = tag.partition(":")
-    folder = home / "bentos" / name / version
-    if version and (folder / "bento.yaml").is_file():
-        return _built(folder)
+    if is_there(home, tag):
+        return _built(_folder(home, tag))
     raise NotFound(f"no Bento '{tag}'{near_miss(tag, [item.tag for item in list_bentos(home)])}")
+
+
+def is_there(home: Path, tag: str) -> bool:
+    """Return whether a store has a Bento of a tag."""
+    return ":" in tag and (_folder(home, tag) / "bento.yaml").is_file()
+
+
+def _folder(home: Path, tag: str) -> Path:
+    name, _, version = tag.partition(":")
+    return home / "bentos" / name / version
 
 
 def list_bentos(home: Path) -> list[Built]:

@@ -280,7 +280,8 @@ def runs_compare(
         raise InvalidInput("comparing takes two runs or more", "mlops runs list")
     with output.workspace(as_json=as_json) as workspace:
         found = compare([lookup.run(workspace, one) for one in run])
-    value = {"runs": [item.id for item in found.runs], "settings": found.settings, "metrics": found.metrics}
+    value = {"runs": [item.id for item in found.runs], "settings": found.settings, "metrics": found.metrics,
+             "same_test_rows": found.same_test_rows}  # fmt: skip
     output.emit(value, as_json, lambda: texts.compared_text(found))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_tui.cli.output import facts, mark, table
 from mlops_tui.core.compare import flatten, headline
 from mlops_tui.texts.cells import PROFILE_COLUMNS, bytes_text, cell, profile_row
+from mlops_tui.texts.contest import tested
 from mlops_tui.texts.sparks import rising, spark
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def compared_text(found: Compared) -> str:
         ("what differs", *ids), [(key, *row) for key, row in found.settings.items()], "the settings are the same"
     )
     metrics = table(("test metric", *ids), [(key, *row) for key, row in found.metrics.items()], "no metrics")
-    return f"{settings}\n\n{metrics}"
+    warning = "" if found.same_test_rows else f"\n! {tested(False)}; on the same rows: mlops models curves NEW OLD"
+    return f"{settings}\n\n{metrics}{warning}"
 
 
 def log_line(line: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mlops_tui.cli.output import facts, table
 from mlops_tui.records import Breakdown, Contest, Curves, FeatureReport, FeatureWindow, MetricDifference, Spread
 from mlops_tui.texts.cells import cell, day, figure, profile_value
+from mlops_tui.texts.contest import better_by, confident, rows_text
 from mlops_tui.texts.heat import drift_text, measure
 from mlops_tui.texts.plots import Line, lines, plain
 from mlops_tui.texts.sparks import spark
@@ -21,11 +22,9 @@ UNIT = (0.0, 1.0)
 
 def contest_text(found: Contest) -> str:
     """One model's figures and curves, or two's on the same rows."""
-    sets = f"{found.sets}: {found.rows:,} rows"
-    if found.left_out:
-        sets += f", {found.left_out:,} others left out"
     remarks = [found.remark, *dict.fromkeys(one.remark for one in found.models)]
-    head = facts([("task", found.task), ("rows", sets), *(("note", remark) for remark in remarks if remark)])
+    notes = [("note", remark) for remark in remarks if remark]
+    head = facts([("task", found.task), ("rows", rows_text(found)), *notes])
     parts = [head, _metrics_text(found), _roc_text(found.models), _reliability_text(found.models)]
     parts += [_residuals_text(found.models), *(_breakdown_text(one, found.models) for one in found.breakdowns)]
     return "\n\n".join(part for part in parts if part)
@@ -41,16 +40,14 @@ def _metrics_text(found: Contest) -> str:
         for other in others:
             metric = other.get(one.name)
             row.append(figure(metric.value, metric.low, metric.high) if metric else "-")
-        rows.append([*row, _difference(differences[one.name])] if one.name in differences else row)
+        rows.append([*row, _led(differences[one.name])] if one.name in differences else row)
     names = [model.model for model in found.models]
     columns = ("metric", *names, *(["better by"] if others else []))
     return table(columns, [[*row, *["-"] * (len(columns) - len(row))] for row in rows], "no metric is defined")
 
 
-def _difference(one: MetricDifference) -> str:
-    if one.low is None or one.high is None:
-        return f"{one.difference:+.4f}"
-    return f"{one.difference:+.4f} ({one.low:+.4f} to {one.high:+.4f}), {one.method}"
+def _led(one: MetricDifference) -> str:
+    return better_by(one) + (f", {confident(one)}" if one.low is not None else "")
 
 
 def _roc_text(models: Sequence[Curves]) -> str:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlops_tui.cli import cycle_texts as texts
 from mlops_tui.cli import output
 from mlops_tui.cli.output import JsonFlag
 
 if TYPE_CHECKING:
     from mlops_tui.flows.cycle import Done
     from mlops_tui.flows.demo import Demo
-    from mlops_tui.flows.planning import Step
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 PipelineArgument = Annotated[str, typer.Argument(help="A pipeline's name, or the path of its file.")]
-MARKS = {"run": "▶", "skip": "·", "wait": "…", "blocked": "✗"}
 
 
 @app.command()
@@ -67,7 +66,7 @@ def _demo_text(done: Demo, directory: Path) -> str:
     approved = "approved" if done.approved else "NOT approved"
     columns = ("carrier", "to", "leaves at", "P(late)", "predicted late", "was late")
     return "\n".join([
-        _steps_text(done.first.steps), "", _steps_text(done.second.steps), "",
+        texts.steps_text(done.first.steps), "", texts.steps_text(done.second.steps), "",
         report_text(done.report), "",
         f"POST {done.url}/predict → {done.answer['model']}, {approved}, answered request {done.answer['request_id']}",
         output.table(columns, shown, "no rows"), "",
@@ -102,7 +101,7 @@ def plan(pipeline: PipelineArgument, as_json: JsonFlag = False) -> None:
         made = cycle.plan(workspace, pipeline)
     value = {"pipeline": made.pipeline, "id": made.id, "due": made.due, "steps": made.steps}
     end = f"next: mlops run {made.pipeline}" if made.due else "nothing to do"
-    output.emit(value, as_json, lambda: f"plan {made.id} of {made.pipeline}\n{_steps_text(made.steps)}\n{end}")
+    output.emit(value, as_json, lambda: f"plan {made.id} of {made.pipeline}\n{texts.steps_text(made.steps)}\n{end}")
 
 
 @app.command()
@@ -121,7 +120,7 @@ def run(
 
 
 def _done_text(done: Done) -> str:
-    lines = [_steps_text(done.steps)]
+    lines = [texts.steps_text(done.steps)]
     if not done.changed:
         lines.append("nothing to do: everything is up to date" if not _stuck(done) else "nothing was done")
     if any(step.action == "wait" for step in done.steps):
@@ -136,10 +135,6 @@ def _stuck(done: Done) -> bool:
     return bool(done.refused) or any(step.action == "wait" for step in done.steps)
 
 
-def _steps_text(steps: tuple[Step, ...]) -> str:
-    return "\n".join(f"{MARKS[step.action]} {step.step:<9} {step.action:<8} {step.reason}" for step in steps)
-
-
 @app.command()
 def status(as_json: JsonFlag = False) -> None:
     """Show every pipeline on one screen: data, model, champion, what serves, what it waits for."""
@@ -147,24 +142,4 @@ def status(as_json: JsonFlag = False) -> None:
 
     with output.workspace(as_json=as_json) as workspace:
         found = flow.status(workspace)
-    columns = (
-        "pipeline",
-        "data",
-        "rows",
-        "model",
-        "state",
-        "metric",
-        "champion",
-        "deployment",
-        "watch",
-        "rules",
-        "next",
-    )
-    rows: list[tuple[Any, ...]] = []
-    for item in found:
-        metric = f"{item.metric} {item.value:.4f}" if item.value is not None else None
-        serving = f"{item.deployment_state} {item.url or ''}".strip() if item.deployment else None
-        rows.append((item.name, item.dataset, item.rows, item.model, item.model_state, metric, item.champion, serving,
-                     item.watch, item.decided, item.error or item.next))  # fmt: skip
-    empty = "no pipelines yet; next: mlops pipelines new NAME SOURCE"
-    output.emit({"items": found}, as_json, lambda: output.table(columns, rows, empty))
+    output.emit({"items": found}, as_json, lambda: texts.status_text(found))

@@ -11,6 +11,7 @@ from mlops_tui.records import Drift, LabelsAdded, MonitorReport, WindowReport
 from mlops_tui.texts.cells import day
 from mlops_tui.texts.heat import ABSENT, HEAT, LEGEND, heat_rows, level, measure, worst
 from mlops_tui.texts.sparks import sparkline
+from mlops_tui.texts.timeline import CUT, cuts_before, gaps_text, timeline
 from mlops_tui.texts.windows import BAD, DRIFT, GOOD, expected, interval, newest, tracks
 
 COLOURS = ("2", "2", "33", "33", "31;1", "35;1")  # by level of heat
@@ -66,14 +67,16 @@ def _heat_map(windows: Sequence[WindowReport]) -> str:
         return "no window has rows enough to be judged"
     shown = list(rows)[:FEATURES]
     width = max(len(name) for name in shown)
+    gaps = timeline((one.start, one.end) for one in windows).gaps
+    cut = cuts_before(gaps, [one.start for one in windows])
     lines = [f"{'':<{width}}  {_scale(windows)}"]
     for name in shown:
         far = worst(rows[name])
-        cells = " ".join(_sign(one) for one in rows[name])
+        cells = "".join(f"{CUT if at in cut else ' '}{_sign(one)}" for at, one in enumerate(rows[name]))[1:]
         lines.append(f"{name:<{width}}  {cells}  {measure(far)} {far.distance:.3f} / {far.threshold:.3f}")
     if len(rows) > len(shown):
         lines.append(f"{'':<{width}}  and {len(rows) - len(shown)} quieter features; --json has all")
-    return "\n".join([*lines, LEGEND])
+    return "\n".join([*lines, LEGEND, *([gaps_text(gaps)] if gaps else [])])
 
 
 def _scale(windows: Sequence[WindowReport]) -> str:

@@ -336,7 +336,7 @@ def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
 
     with output.workspace(as_json=as_json) as workspace:
         item, history = flow.get(workspace, name), flow.history(workspace, name)
-        counted = traffic(workspace, name)
+        counted = traffic(workspace, item)
     value = {**_deployment_keys(item), "traffic": counted, "history": history}
     output.emit(value, as_json, lambda: texts.deployment_text(value, counted, history))
 
@@ -357,13 +357,14 @@ def deployments_stop(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
 def deployments_rollback(
     name: DeploymentArgument,
     to: Annotated[str | None, typer.Option(help="A model version; by default the champion before this one.")] = None,
+    comment: CommentOption = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Make the former champion champion again, and serve it."""
     from mlops_tui.flows.release import deployments as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        item, _ = flow.rollback(workspace, name, to)
+        item, _ = flow.rollback(workspace, name, to, comment)
     output.emit(_deployment_keys(item), as_json, f"{name} serves {item.model}:{item.version} again at {item.url}")
 
 

@@ -9,6 +9,7 @@ from mlops_tui.cli.build_texts import details_text
 from mlops_tui.cli.output import facts, mark, table
 from mlops_tui.core.compare import headline
 from mlops_tui.texts.cells import bytes_text, cell
+from mlops_tui.texts.contest import tested
 
 if TYPE_CHECKING:
     from mlops_tui.flows.queries.traffic import Traffic
@@ -66,7 +67,7 @@ def model_difference_text(found: Difference) -> str:
     warning = (
         ""
         if found.same_test_rows
-        else "\nthe test rows differ: only a gate versus the champion compares on the same rows"
+        else f"\n! {tested(False)}; on the same rows: mlops models curves {found.new} {found.old}"
     )
     return f"{settings}\n\n{metrics}{warning}\n\n{gains}"
 

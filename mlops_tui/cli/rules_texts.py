@@ -12,7 +12,7 @@ from mlops_tui.texts.rules import backtest_chart, rule_lines
 
 if TYPE_CHECKING:
     from mlops_tui.config import PipelineFile
-    from mlops_tui.flows.wake import AgentStatus
+    from mlops_tui.flows.watch.agent_file import AgentStatus
 
 
 def decision_text(decision: Decision) -> str:

@@ -238,22 +238,22 @@ def agent_run(
 ) -> None:
     """Work for this workspace until stopped: refresh, gather, monitor, ask the rules, run cycles, keep servers up."""
     from mlops_tui import agent as face
-    from mlops_tui.flows import wake
+    from mlops_tui.flows.watch import agent_file
     from mlops_tui.flows.workspace import open_workspace
 
     workspace = open_workspace(output.settings.directory)
     code = face.run(workspace, once, quiet=as_json or output.settings.quiet)
-    output.emit(wake.status(workspace), as_json, "")
+    output.emit(agent_file.status(workspace), as_json, "")
     raise typer.Exit(code)
 
 
 @agent.command("status")
 def agent_status(as_json: JsonFlag = False) -> None:
     """Show whether the agent works, what it does, what it last did, and what it could not deliver."""
-    from mlops_tui.flows import wake
+    from mlops_tui.flows.watch import agent_file
 
     with output.workspace(as_json=as_json) as workspace:
-        found = wake.status(workspace)
+        found = agent_file.status(workspace)
     output.emit(found, as_json, lambda: rules_texts.agent_text(found))
 
 

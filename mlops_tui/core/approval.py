@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlops_tui.records import Approval, GateReport, ModelVersion
 
-State = Literal["new", "failed", "waiting", "approved", "rejected", "lapsed"]
+State = Literal["new", "failed", "waiting", "approved", "rejected", "lapsed", "superseded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,13 @@ def is_settled(version: ModelVersion, now: Standing) -> bool:
 def is_outdated(report: GateReport, champion: int | None) -> bool:
     """Return whether a report compared its version with a champion that is not the champion any more."""
     return report.versus and champion not in (None, report.version, report.champion)
+
+
+def among(now: Standing, version: ModelVersion, newest: int) -> Standing:
+    """Return where a version stands beside its model's newest: nobody is waited for where there is a newer one."""
+    if now.state != "waiting" or version.version >= newest:
+        return now
+    return replace(now, state="superseded", sentence=f"not decided on: :{newest} is newer")
 
 
 def standing(version: ModelVersion, approvals: Sequence[Approval]) -> Standing:

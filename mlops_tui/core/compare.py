@@ -16,6 +16,7 @@ class Compared:
     runs: tuple[Run, ...]
     settings: dict[str, tuple[Any, ...]]
     metrics: dict[str, tuple[float | None, ...]]
+    same_test_rows: bool  # else who has the better metrics may only have had the easier rows
 
 
 def compare(runs: Sequence[Run]) -> Compared:
@@ -29,7 +30,18 @@ def compare(runs: Sequence[Run]) -> Compared:
     table = {key: tuple(one.get(key) for one in flat) for key in keys}
     differing = {key: row for key, row in table.items() if any(value != row[0] for value in row)}
     names = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    return Compared(tuple(runs), differing, {name: tuple(run.metrics.get(name) for run in runs) for name in names})
+    metrics = {name: tuple(run.metrics.get(name) for run in runs) for name in names}
+    tested = [_tested_on(run) for run in runs]
+    return Compared(tuple(runs), differing, metrics, all(one == tested[0] for one in tested))
+
+
+def _tested_on(run: Run) -> list[Any]:
+    """All that decides which rows test a run's model."""
+    target, split = run.settings.get("target", {}), run.settings.get("split", {})
+    drawn = split.get("method") not in ("time", "predefined")
+    cut = [split.get(key) for key in ("method", "column", "test")]
+    labelled = [target.get(key) for key in ("column", "query")]
+    return [run.dataset, run.dataset_version, run.settings.get("data"), labelled, cut, run.seed if drawn else None]
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

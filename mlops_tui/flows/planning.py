@@ -81,6 +81,7 @@ class State:
     champion: ModelVersion | None
     champion_standing: Standing | None
     bento: Bento | None
+    no_bento: str  # why the champion has none that can be served
     deployment: Deployment | None
     deployment_state: deployments.State | None
     served: Standing | None  # of the version that is served as approved
@@ -110,19 +111,20 @@ def observe(workspace: Workspace, settings: PipelineFile, *, retrain: bool = Tru
         number = approvals.champion(act, settings.name)
         champion = rows.model_version(act, settings.name, number) if number else None
         deployment = release_rows.deployment(act, settings.deployment)
-        bento = release_rows.bentos(act, key=bentos.bento_key(champion, True)) if champion else []
+        built = release_rows.bentos(act, champion.model, champion.version) if champion else []
         served = rows.model_version(act, deployment.model, deployment.version) if deployment else None
         tags = {one.tag for one in release_rows.bentos(act) if one.approved} if deployment else set()
         as_approved = deployment is not None and deployment.bento in tags
         decision = watch_rows.open_decision(act, settings.name)
     now = _standing(model, said) if model else None
+    bento, no_bento = bentos.fitting(workspace, champion, built, bentos.service_code()) if champion else (None, "")
     return State(
         settings, found, same, dataset, key, model,
         newest, _standing(newest, said) if newest else None,
         completed[0] if completed else None, code, now,
         gates.report_of(workspace, model) if model and model.report else None,
         champion, _standing(champion, said) if champion else None,
-        bento[0] if bento and bentos.is_there(workspace, bento[0]) else None,
+        bento, no_bento,
         deployment, deployments.state(deployment) if deployment else None,
         _standing(served, said) if served and as_approved else None,
         decision,
@@ -240,7 +242,7 @@ def _bento(state: State) -> Step:
     if now is not None and now.state != "approved":
         return Step("bento", "blocked", f"the champion {state.champion.ref} is no longer approved: {now.sentence}")
     if state.bento is None:
-        return Step("bento", "run", f"the champion {state.champion.ref} has none of this content")
+        return Step("bento", "run", state.no_bento)
     return Step("bento", "skip", f"{state.bento.tag} is built and proven")
 
 
@@ -261,8 +263,9 @@ def _deploy(state: State) -> Step:
         return Step("deploy", "run", f"{state.bento.tag} has never been served")
     if state.deployment_state == "down":
         return Step("deploy", "run", f"'{serving.name}' is down")
-    if serving.bento != state.bento.tag or serving.started_at < state.bento.created_at:
-        return Step("deploy", "run", f"'{serving.name}' serves {serving.bento}")
+    if not deployments.serves(serving, state.bento):
+        older = "an older build of " if serving.bento == state.bento.tag else ""
+        return Step("deploy", "run", f"'{serving.name}' serves {older}{serving.bento}")
     if (serving.host, serving.port) != address(state.settings):
         return Step("deploy", "run", f"'{serving.name}' is to answer at another address")
     return Step("deploy", "skip", f"'{serving.name}' serves {serving.bento} at {serving.url}")

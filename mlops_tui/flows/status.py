@@ -10,9 +10,11 @@ from mlops_tui.config import load_pipeline
 from mlops_tui.core.compare import headline
 from mlops_tui.errors import InvalidInput, NotFound, Refused
 from mlops_tui.flows import lookup, planning
-from mlops_tui.flows.watch import monitor, rules
+from mlops_tui.flows.queries.board import Line, board
+from mlops_tui.flows.queries.stations import Mark, Station
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Decision, Estimate
+
+WORDS: dict[planning.Action, str] = {"blocked": "blocked", "wait": "waits", "run": "due"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,12 @@ class PipelineStatus:
     deployment: str | None = None
     deployment_state: str | None = None
     url: str | None = None
-    watch: str | None = None  # what the newest window of predictions shows
+    watch: str | None = None  # what the newest report says of what serves
+    watch_state: Mark | None = None
+    live_metric: str | None = None
+    live_value: float | None = None  # of the newest window that has one
     decided: str | None = None  # what the rules said last, and what came of it
+    decided_state: Mark | None = None
     decided_at: datetime | None = None
     next: str = ""
     error: str | None = None
@@ -42,18 +48,23 @@ class PipelineStatus:
 
 
 def status(workspace: Workspace) -> list[PipelineStatus]:
-    """Return every pipeline of the workspace, by name; one whose file is wrong says so and hides no other."""
-    return [_one(workspace, name, path) for name, path in sorted(lookup.pipeline_files(workspace).items())]
+    """Return every pipeline of the workspace, by name; one whose file is wrong says so and hides no other.
+
+    What is watched and what was decided are the stations of the overview, word for word.
+    """
+    lines = {line.path: line for line in board(workspace)}
+    return [_one(workspace, name, path, lines) for name, path in sorted(lookup.pipeline_files(workspace).items())]
 
 
-def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
+def _one(workspace: Workspace, name: str, path: Path, lines: dict[str, Line]) -> PipelineStatus:
     where = workspace.relative(path)
     try:
         state = planning.observe(workspace, load_pipeline(path))
     except (InvalidInput, NotFound, Refused) as error:  # the pipeline's own; what fails for all is told once
         return PipelineStatus(name, where, error=error.message, next=error.hint)
     plan = planning.plan_of(state)
-    decision = next(iter(rules.history(workspace, state.settings.name, None, 1)), None)
+    line = lines.get(where)  # of a pipeline whose file is this moment's there is none
+    watched, decided = _station(line, "monitor"), _station(line, "rules")
     model = state.newest
     metric = headline(model) if model else None
     return PipelineStatus(
@@ -71,44 +82,33 @@ def _one(workspace: Workspace, name: str, path: Path) -> PipelineStatus:
         deployment=state.deployment.name if state.deployment else None,
         deployment_state=state.deployment_state,
         url=state.deployment.url if state.deployment and state.deployment_state == "running" else None,
-        watch=_watched(workspace, state),
-        decided=_decided(decision) if decision else None,
-        decided_at=decision.at if decision else None,
+        watch=watched.text if watched else None,
+        watch_state=watched.mark if watched else None,
+        live_metric=(line.metric or None) if line else None,
+        live_value=line.live if line else None,
+        decided=decided.text if decided else None,
+        decided_state=decided.mark if decided else None,
+        decided_at=decided.at if decided else None,
         next=_next(plan),
         plan=plan,
     )
 
 
-def _watched(workspace: Workspace, state: planning.State) -> str | None:
-    """The newest window of the deployment's predictions in a few words; None where nothing was monitored."""
-    report = monitor.newest_report(workspace, state.deployment.name, routine=True) if state.deployment else None
-    serving = state.deployment.version if state.deployment else None
-    windows = [one for one in report.windows if one.version == serving] if report else []
-    if not windows:
-        return None
-    newest = monitor.newest_judged(windows) or windows[-1]
-    live = newest.performance or newest.estimate
-    name = "" if live is None else f"{live.metric} ≈" if isinstance(live, Estimate) else f"{live.name} "
-    figure = f", {name}{live.value:.4f}" if live else ""
-    if newest.faults:
-        return f"data fault: {newest.faults[0]}{figure}"
-    drifted = f"{len(newest.drifted)} drifted: {', '.join(newest.drifted[:3])}" if newest.drifted else "quiet"
-    return f"{newest.remark or drifted}{figure}"
-
-
-def _decided(decision: Decision) -> str:
-    """What the rules said last, and what came of it."""
-    if decision.held:
-        return f"held: {decision.held}"
-    if not decision.fires:
-        return f"quiet: {decision.reason}"
-    return f"fired: {decision.reason}" + (f" → {decision.outcome}" if decision.outcome else "")
+def _station(line: Line | None, name: str) -> Station | None:
+    """A station that has something behind it."""
+    return next((one for one in line.stations if one.name == name and one.noun), None) if line else None
 
 
 def _next(plan: planning.Plan) -> str:
-    """What happens next, in a few words: what says no, what waits for a person, what is due."""
-    for action, word in (("blocked", "blocked"), ("wait", "waits"), ("run", "due")):
+    """What happens next, in a few words."""
+    step = next_step(plan)
+    return f"{WORDS[step.action]}: {step.step}: {step.reason}" if step else "nothing to do"
+
+
+def next_step(plan: planning.Plan) -> planning.Step | None:
+    """Return what says no, what waits for a person or what is due; None where there is nothing to do."""
+    for action in WORDS:
         for step in plan.steps:
             if step.action == action and not (action == "wait" and plan.due):
-                return f"{word}: {step.step}: {step.reason}"
-    return "nothing to do"
+                return step
+    return None

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import msgspec
-
-from mlops_tui.adapters import files, processes
 from mlops_tui.adapters.catalogue import build, lock
 from mlops_tui.adapters.catalogue import watch as rows
 from mlops_tui.config import PipelineFile, load_pipeline
@@ -26,7 +23,7 @@ from mlops_tui.flows.release import deployments, gates
 from mlops_tui.flows.tend import tend
 from mlops_tui.flows.watch import monitor, notices, predictions, rules
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import AgentState, Backoff, Decision, Notice, Progress, from_json, to_json
+from mlops_tui.records import Backoff, Decision, Progress
 
 Say = Callable[[str], None]
 PAUSE = timedelta(minutes=10)  # before a cycle that failed by the world's fault is tried again
@@ -195,45 +192,3 @@ def _tell_where_it_stands(workspace: Workspace, state: State) -> None:
     if item and state.deployment_state == "running":
         ref = f"{item.model}:{item.version}"
         notices.tell(workspace, "promoted", item.name, f"{ref} serves at {item.url}", ref)
-
-
-# ── what the agent says of itself ────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class AgentStatus:
-    """Whether an agent works for the workspace, what it last said of itself, and the notices that did not arrive.
-
-    They are still to be delivered, or were given up within the last week.
-    """
-
-    alive: bool
-    state: AgentState | None
-    undelivered: tuple[Notice, ...]
-
-
-def status(workspace: Workspace) -> AgentStatus:
-    """Return how the workspace's agent does; one that was never run has no state."""
-    state = load_state(workspace)
-    undelivered = tuple(notices.undelivered(workspace, workspace.now() - timedelta(days=7)))
-    return AgentStatus(state is not None and processes.alive(state.pid, state.born), state, undelivered)
-
-
-def load_state(workspace: Workspace) -> AgentState | None:
-    """Return what the agent last wrote, or None."""
-    try:
-        return from_json(_state_file(workspace).read_bytes(), AgentState)
-    except (FileNotFoundError, msgspec.MsgspecError):  # another version's is as good as none
-        return None
-
-
-def save_state(workspace: Workspace, state: AgentState) -> None:
-    """Write what the agent says of itself, whole or not at all."""
-    path = _state_file(workspace)
-    new = files.unfinished(path)
-    new.write_bytes(to_json(state))
-    new.replace(path)
-
-
-def _state_file(workspace: Workspace) -> Path:
-    return workspace.home / "agent.json"

@@ -186,6 +186,7 @@ class MetricDifference:
     low: float | None
     high: float | None
     method: str
+    confidence: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)

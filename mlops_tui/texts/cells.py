@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mlops_tui.texts.sparks import spark
 
 if TYPE_CHECKING:
+    from mlops_tui.flows.queries.stations import Mark
     from mlops_tui.records import ColumnProfile
 
+MARKS: dict[Mark, str] = {"ok": "✓", "due": "▶", "wait": "◆", "fail": "✗", "warn": "!", "busy": "◌", "off": "·"}
+"""Of a station of a cycle."""
 DAY = 86400
 AGES = ((730 * DAY, 365 * DAY, "y"), (14 * DAY, 7 * DAY, "w"), (DAY, DAY, "d"), (3600, 3600, "h"), (60, 60, "min"))
 """From how many seconds on a unit is used, and its seconds."""

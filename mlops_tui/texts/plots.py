@@ -10,11 +10,13 @@ from string import ascii_uppercase
 
 from mlops_tui.texts.grid import BLANK, LEAST, Box, Cell, Grid, headed, hint, legend, plain, write, x_axis, y_axis
 from mlops_tui.texts.scales import Range, extent, finite, labels, step_of, ticks, widened
+from mlops_tui.texts.timeline import CUT, Timeline
 
 __all__ = ["Cell", "Line", "lines", "plain"]
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of U+2800, by row and column of a character
 STYLES = ("#", "####  ", "#  ")  # of the first curve, the second, the third: full, dashed, dotted; then again
+DATE = 7  # columns that a date takes on an axis
 FAR = 10_000.0  # widths of the plot: what is farther off is drawn as if it were there
 Point = tuple[float, float]
 
@@ -38,11 +40,13 @@ def lines(  # noqa: PLR0913
     x_label: str = "",
     y_label: str = "",
     marks: Sequence[float] = (),
+    dates: Timeline | None = None,
 ) -> Grid:
     """Return curves as `height` rows of `width` cells, each in its own tone, with its own letter and dots.
 
     Without a range the axes go as far as the points; what lies outside a range is cut off. A dotted line goes up from
-    each of `marks` on the x axis. Too small a page, or no point to draw, gives one row that says so.
+    each of `marks` on the x axis, which is that of `dates` where these are given. Too small a page, or no point to
+    draw, gives one row that says so.
     """
     if width < LEAST[0] or height < LEAST[1]:
         return hint(f"a plot needs {LEAST[0]}×{LEAST[1]}", width, height)
@@ -53,11 +57,14 @@ def lines(  # noqa: PLR0913
     names = [(f"{_letter(at)} {line.name}" if len(series) > 1 else line.name, at) for at, line in enumerate(series, 1)]
     head = legend([(y_label, 0), *names], width, max(1, height // 4))
     grid = headed(width, height, head)
-    across, step = _scale((x for x, _ in points), x_range, max(4, width // 12))
+    across, step = _scale(dates.places.values() if dates else (x for x, _ in points), x_range, max(4, width // 12))
     up, y_step = _scale((y for _, y in points), y_range, max(3, (height - len(head)) // 3 + 1))
     up = up if y_range else widened(up, y_step)
     box = y_axis(grid, len(head), [(_place(y, up), text) for y, text in _labelled(up, y_step)])
-    x_axis(grid, box, [(_column(x, across, box), text) for x, text in _labelled(across, step)], x_label)
+    told = dates.ticks(box.columns // DATE) if dates else _labelled(across, step)
+    x_axis(grid, box, [(_column(x, across, box), text) for x, text in told], x_label)
+    for place in dates.cuts if dates else ():
+        write(grid, box.top + box.rows, box.left + _column(place, across, box), CUT)
     _draw(grid, box, [[_scaled(piece, across, up, box) for piece in path] for path in paths])
     for mark in marks:
         _mark(grid, box, mark, across)

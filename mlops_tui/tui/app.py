@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ from mlops_tui.tui.widgets.plain import Plain
 
 POLL = 0.25  # seconds between two looks at whether the catalogue changed
 NOTICE = 4.0  # seconds that a notice covers what is at work
+TOLD = 10.0  # seconds that it, or how a command ended, is told; J has that for longer
 PATIENCE = (
     5.0  # seconds that a page waits for the catalogue: then it says who has it; acts wait as long as the team says
 )
@@ -73,7 +75,7 @@ class MissionControl(App[int]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._stamp: tuple[int, ...] = ()
         self._loaded_at = 0.0
-        self._notice, self._told_at = "", 0.0
+        self._notice, self._told_at = "", -inf  # what was said last, and when
         self._is_outside = False  # whether the terminal is lent to a pager or an editor
         self._plain = Plain()
         pick(self, theme)
@@ -99,11 +101,11 @@ class MissionControl(App[int]):
 
     def _poll(self) -> None:
         """Load the page again when the catalogue has changed; no more often than what that costs allows."""
-        page = self.screen
-        if self._working():
+        if self._working() or monotonic() - self._told_at < TOLD + 2 * POLL:
             self.tell_activity()
-        if not isinstance(page, Page):
+        if not (pages := self._pages()):
             return
+        page = pages[-1]  # under a dialog, too: it is seen behind it
         since, stamp = monotonic() - self._loaded_at, self.workspace.catalogue.stamp()
         if stamp != self._stamp and since > 4 * page.cost:
             self._stamp, self._loaded_at = stamp, monotonic()
@@ -172,6 +174,11 @@ class MissionControl(App[int]):
             else:
                 self.tell("this is home; q quits")
 
+    def action_command_palette(self) -> None:
+        """Find an act or an object; a question that is open is answered first."""
+        if isinstance(self.screen, Page):
+            super().action_command_palette()
+
     # ── acts ─────────────────────────────────────────────────────────────────────────────────────
 
     def do(self, verb: verbs.Verb, subject: verbs.Subject) -> None:
@@ -184,7 +191,7 @@ class MissionControl(App[int]):
             return
         refs = {**subject.refs, subject.noun: subject.ref}
         text = verb.warns.format_map({**refs, "ref": subject.of(verb.noun) or subject.ref})
-        fields = [(ask.label, "" if ask.hint == "words" else ask.hint, ask.required) for ask in verb.asks]
+        fields = [(ask.label, ask.hint, ask.required) for ask in verb.asks]
 
         def done(answers: list[str] | None) -> None:
             if answers is not None:
@@ -214,7 +221,8 @@ class MissionControl(App[int]):
         return job
 
     def _job_ended(self, job: jobs.Job) -> None:
-        self._notice = ""
+        jobs.drop_old(self.jobs)
+        self._notice, self._told_at = "", monotonic()
         self.tell_activity()
         page = self.screen
         if not isinstance(page, Page) or isinstance(page.focused, Input):
@@ -271,13 +279,14 @@ class MissionControl(App[int]):
         self.tell_activity()
 
     def tell_activity(self) -> None:
-        """The line of what is at work, or else what was said last, or else how the last command ended."""
+        """The line of what is at work, or else, for a while, what was said last or how the last command ended."""
         for line in self.screen.query("#activity").results(Static):
             line.update(self._activity(), layout=False)
 
     def _activity(self) -> Content:
         working = self._working()
-        if self._notice and (not working or monotonic() - self._told_at < NOTICE):
+        told = monotonic() - self._told_at
+        if self._notice and told < (NOTICE if working else TOLD):
             return Content(f" {self._notice}")
         if working:
             job = working[-1]
@@ -287,7 +296,7 @@ class MissionControl(App[int]):
             step = f"{job.step}{count} {job.text}".strip() or "starting"
             head = Content.styled(f" ▶ {job.command}{others}", "bold $text-accent")
             return Content.assemble(head, f"  {step}  {seconds:.0f} s  ", Content.styled("Ctrl+X cancels", "dim"))
-        if self.jobs:
+        if self.jobs and told < TOLD:
             job = self.jobs[-1]
             sign, tone = {"done": ("✓", "$text-success"), "cancelled": ("■", "$text-warning")}.get(
                 job.word, ("✗", "$text-error")

@@ -79,7 +79,7 @@ class Part(Table):
         """Up or down by a row; at the ends the page moves."""
         if 0 <= self.cursor + by < len(self.keys):
             self.cursor += by
-            self.scroll_visible(animate=False)
+            self._follow()
         else:
             self._page(lambda page: page.scroll_relative(y=by, animate=False))
 
@@ -87,8 +87,24 @@ class Part(Table):
         """Up or down by what is in view: of the page, unless the rows do not fit into the table."""
         if len(self.keys) > self.most:
             super().action_page(by)
+            self._follow()
         else:
             self._page(lambda page: page.scroll_relative(y=by * page.size.height, animate=False))
+
+    def action_edge(self, last: int) -> None:
+        """To the first row, or the last."""
+        super().action_edge(last)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Move the page so that the row under the cursor is in view, the first one with the head above it."""
+        row = self.region.y + 1 + self.cursor - self.scroll_offset.y
+
+        def move(page: VerticalScroll) -> None:
+            by = min(0, row - (self.cursor == 0) - page.region.y) or max(0, row + 1 - page.region.bottom)
+            page.scroll_relative(y=by, animate=False, immediate=True)
+
+        self._page(move)
 
     def _page(self, move: Callable[[VerticalScroll], None]) -> None:
         for page in self.screen.query("#scroll").results(VerticalScroll):

@@ -7,19 +7,19 @@ from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.core import query
-from mlops_tui.flows.queries.board import STATIONS, Line, Mark, Station, board
+from mlops_tui.flows.queries.board import Line, board
 from mlops_tui.flows.queries.looked import Looked, look
+from mlops_tui.flows.queries.stations import STATIONS, Mark, Station
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.texts.cells import age
+from mlops_tui.texts.cells import MARKS, age
 from mlops_tui.texts.sparks import sparkline, thin
 from mlops_tui.tui.page import WIDE, Page
 from mlops_tui.tui.verbs import WORKSPACE, Noun, Subject, Verb
+from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.table import Cell, Column, Table
 
-MARKS: dict[Mark, str] = {"ok": "✓", "due": "▶", "wait": "◆", "fail": "✗", "warn": "!", "busy": "◌", "off": "·"}
 WORDS: dict[Mark, str] = {
     "ok": "in order", "due": "due", "wait": "waits for a person", "fail": "says no", "warn": "look at it",
     "busy": "at work", "off": "not there",
@@ -54,7 +54,7 @@ class Home(Page[list[Line]]):
         """The strip of every pipeline, and below it the reason of what is under the cursor."""
         empty = "no pipelines yet: N writes one from what the data looks like, or: mlops demo"
         yield Table(cells=True, id="board", empty=empty)
-        yield Static("", id="reason")
+        yield Words("", id="reason")
 
     def load(self, workspace: Workspace) -> list[Line]:
         """All pipelines, from one read of the catalogue; from the second time on with a look at files and sources."""
@@ -103,8 +103,7 @@ class Home(Page[list[Line]]):
         now = self.workspace.now()
         stations = [_station(station, age(station.at, now) if station.at else "", wide) for station in line.stations]
         series = thin(line.series, 14)
-        last = next((value for value in reversed(line.series) if value is not None), None)
-        live = Cell(f"{sparkline(series)} {last:.3f}" if last is not None else "", "lit")
+        live = Cell(f"{sparkline(series)} {line.live:.3f}" if line.live is not None else "", "lit")
         tone = {0: "wait", 1: "due"}.get(line.urgency, "dim")
         return (Cell(line.name, "lit", line.name), *stations, *((live,) if wide else ()), Cell(line.needs, tone))
 
@@ -118,11 +117,12 @@ class Home(Page[list[Line]]):
             )
             told = Content.assemble(head, f" {station.text}")
         elif line is not None:
-            metric = f"   live {line.metric} by window: {sparkline(line.series)}" if line.metric else ""
-            told = Content.assemble(
-                Content.styled(f" {line.name}: ", "bold"), line.needs, Content.styled(metric, "dim")
-            )
-        self.query_one("#reason", Static).update(told, layout=False)
+            series = sparkline(line.series).strip()
+            metric = f"   live {line.metric} by window: {series}" if series else ""
+            _, _, version = line.refs.get("champion", line.name).partition(":")
+            head = Content.styled(f" {line.name}{f', champion :{version}' if version else ''}: ", "bold")
+            told = Content.assemble(head, line.needs, Content.styled(metric, "dim"))
+        self.query_one("#reason", Words).update(told, layout=False)
 
     def _line(self) -> Line | None:
         key = self.query_one("#board", Table).current
@@ -150,15 +150,11 @@ class Home(Page[list[Line]]):
             return WORKSPACE
         if station is not None and station.noun:
             return Subject(cast("Noun", station.noun), station.ref, {**line.refs, "pipeline": line.name})
-        return Subject("pipeline", line.name, line.refs)
+        return Subject("pipeline", line.name, line.refs, line.waits)
 
     def acts(self) -> list[Verb]:
-        """Those on what waits for a person first; a training is stopped only where there is one."""
-        line = self._line()
-        marks = {one.name: one.mark for one in line.stations} if line else {}
-        found = [verb for verb in super().acts() if verb.command != "runs stop" or marks.get("train") == "busy"]
-        waits = "model" if marks.get("approval") == "wait" and self._station() is None else ""
-        return sorted(found, key=lambda verb: verb.noun != waits)
+        """Those that are of use where the line stands."""
+        return of_use(super().acts(), self._line())
 
     def shell(self) -> list[str]:
         """All pipelines in the CLI."""
@@ -169,6 +165,15 @@ class Home(Page[list[Line]]):
     def keys(self) -> Sequence[tuple[str, str]]:
         """The strip's own keys."""
         return self.keys_
+
+
+def of_use(acts: Sequence[Verb], line: Line | None) -> list[Verb]:
+    """Return the acts of use on a pipeline: what trains is stopped, what waits is approved."""
+    marks = {one.name: one.mark for one in line.stations} if line else {}
+    useless = {command for command, fits in (
+        ("runs stop", marks.get("train") == "busy"), ("models approve", marks.get("approval") == "wait"),
+    ) if not fits}  # fmt: skip
+    return [verb for verb in acts if verb.command not in useless]
 
 
 def _station(station: Station, since: str, wide: bool) -> Cell:

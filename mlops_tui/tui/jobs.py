@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 KEPT_CHARACTERS = 400_000  # of what a command prints
+KEPT_TEXTS = 20  # of commands that have ended: screens stay open for days
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Job:
     err: str = ""
     code: int | None = None
     cancelled: bool = False  # whether that was asked for
+    dropped: bool = False  # whether what it printed is no longer here
+    said: str = ""  # its last line, if so
     started: float = 0.0
     ended: float = 0.0
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
@@ -56,8 +59,8 @@ class Job:
 
         That is the first; of a run of the cycle the last step that did something, waits or says no.
         """
-        if self.as_json:
-            return ""  # it is for a page to read
+        if self.as_json or self.dropped:
+            return self.said  # an answer is for a page to read
         if self.code:
             told = next((line for line in self.err.splitlines() if line.startswith("error:")), "")
             return told or next(iter(self.err.splitlines() or self.out.splitlines()), "")
@@ -77,13 +80,23 @@ def command(root: Path, words: Sequence[str], *more: str) -> list[str]:
     return [sys.executable, "-m", "mlops_tui", "-C", str(root), *more, *words]
 
 
+def with_json(words: Sequence[str]) -> list[str]:
+    """Return a command's words so that it answers JSON; behind a "--" there are no options.
+
+    >>> with_json(["monitor", "feature", "--", "flight-delay", "-x"])
+    ['monitor', 'feature', '--json', '--', 'flight-delay', '-x']
+    """
+    at = words.index("--") if "--" in words else len(words)
+    return [*words[:at], "--json", *words[at:]]
+
+
 async def work(root: Path, job: Job, ended: Callable[[Job], None]) -> None:
     """Run a job to its end, and tell that; a cancelled task interrupts the command."""
     loop = asyncio.get_running_loop()
     job.started = loop.time()
     try:
         job.process = await asyncio.create_subprocess_exec(
-            *command(root, [*job.words, *(["--json"] if job.as_json else [])], "--progress", "json"),
+            *command(root, with_json(job.words) if job.as_json else job.words, "--progress", "json"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -108,6 +121,14 @@ async def work(root: Path, job: Job, ended: Callable[[Job], None]) -> None:
         code, job.err = 130, "error: interrupted before it began\n"
     job.code, job.ended = code, loop.time()
     ended(job)
+
+
+def drop_old(known: Sequence[Job]) -> None:
+    """Drop the texts of all commands but those that ended last."""
+    kept = [job for job in known if job.code is not None and not job.dropped]
+    for job in sorted(kept, key=lambda job: job.ended)[:-KEPT_TEXTS]:
+        job.said = job.last_line
+        job.out, job.err, job.dropped = "", "", True
 
 
 def cancel(job: Job) -> None:
@@ -158,7 +179,7 @@ def _progress(line: bytes) -> dict[str, Any] | None:
 async def answer(root: Path, words: Sequence[str]) -> dict[str, Any]:
     """Return the JSON object that a reading command answers; `{"error": …}` where it refuses."""
     process = await asyncio.create_subprocess_exec(
-        *command(root, [*words, "--json"], "--quiet"), stdin=asyncio.subprocess.DEVNULL,
+        *command(root, with_json(words), "--quiet"), stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(), cwd=root,
         start_new_session=True,
     )  # fmt: skip

@@ -11,13 +11,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from mlops_tui.core import query
 from mlops_tui.errors import MlopsError
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui.page import Page
 from mlops_tui.tui.verbs import WORKSPACE, Subject
+from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 NEAR = 90  # rows around the cursor that come with the list itself
@@ -32,10 +33,11 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a list holds: the keys in order, and all rows where they are few."""
+    """What a list holds: the keys in order, and all rows where they are few, or else those `near` the cursor."""
 
     keys: Sequence[Key]
     rows: Mapping[Key, Row] | None = None
+    near: Mapping[Key, Row] = {}  # nobody writes to it
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ class Tab:
     empty: str = "nothing here yet"
     marks: bool = False
     keys: tuple[tuple[str, str], ...] = ()
+
+
+class Asked(NamedTuple):
+    """Which list is to be loaded, with which filter and order, and the row whose neighbours come with it."""
+
+    tab: Tab
+    text: str
+    by: str
+    at: Key | None
 
 
 @dataclass
@@ -125,7 +136,7 @@ class Lists(Page[Found]):
 
     def body(self) -> ComposeResult:
         """The names of the lists, and the one that is chosen."""
-        yield Static("", id="tabs")
+        yield Words("", id="tabs")
         yield Table(self.tab.columns, id="list", marks=self.tab.marks, empty=self.tab.empty)
 
     def on_mount(self) -> None:
@@ -138,13 +149,14 @@ class Lists(Page[Found]):
         with field.prevent(Input.Changed):
             field.value = self.text
         field.display = bool(self.text) or field.has_focus
+        self.mistyped = None
         self._trouble(None)
 
     def _tell_tabs(self) -> None:
         parts = [Content.styled(f" {tab.name} ", "bold reverse" if tab is self.tab else "dim") for tab in self.tabs]
         text = f"   /{self.state.text}" if self.state.text else ""
         told = Content.assemble(" ", *parts, Content.styled(text, "$accent"))
-        self.query_one("#tabs", Static).update(told, layout=False)
+        self.query_one("#tabs", Words).update(told, layout=False)
 
     def action_tab(self, by: int) -> None:
         """To the list beside."""
@@ -169,17 +181,21 @@ class Lists(Page[Found]):
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────
 
-    def load(self, workspace: Workspace) -> Found:
-        """The keys, and the rows around the cursor."""
-        tab, state = self.tab, self.state
-        found = tab.find(workspace, state.text, state.by)
+    def loader(self) -> Callable[[Workspace], Found]:
+        """What loads the list as it is asked for now."""
+        state = self.state
+        asked = Asked(self.tab, state.text, state.by, self.table.current if state.at is None else state.at)
+        return lambda workspace: self.listed(workspace, asked)
+
+    def listed(self, workspace: Workspace, asked: Asked) -> Found:
+        """The keys, and the rows around the cursor; runs in a thread, touches no widget."""
+        tab = asked.tab
+        found = tab.find(workspace, asked.text, asked.by)
         if found.rows is not None or tab.fetch is None:
             return found
-        current = self.table.current
-        at = found.keys.index(current) if current is not None and current in found.keys else 0
+        at = found.keys.index(asked.at) if asked.at is not None and asked.at in found.keys else 0
         near = found.keys[max(0, at - NEAR // 2) : at + NEAR]
-        state.rows = dict(tab.fetch(workspace, near))
-        return found
+        return found._replace(near=tab.fetch(workspace, near))
 
     def show(self, data: Found) -> None:
         """Put the keys into the table, and the rows that came with them."""
@@ -191,6 +207,7 @@ class Lists(Page[Found]):
         else:
             table.rows = {}
             table.put(data.keys)
+            state.rows = {key: row for key, row in state.rows.items() if key in table.marked} | dict(data.near)
             table.fill({key: row.cells for key, row in state.rows.items()})
         if state.at is not None:
             table.go_to(state.at)
@@ -214,8 +231,9 @@ class Lists(Page[Found]):
     def on_lists_fetched(self, event: Fetched) -> None:
         """Show them, if the list is still the same."""
         if event.name == self.tab.name:
-            self.state.rows.update(event.rows)
-            self.table.fill({key: row.cells for key, row in event.rows.items()})
+            table, rows = self.table, {**self.state.rows, **event.rows}
+            table.fill({key: row.cells for key, row in event.rows.items()})
+            self.state.rows = {key: row for key, row in rows.items() if key in table.rows or key in table.marked}
 
     def on_table_sorted(self, event: Table.Sorted) -> None:
         """Another order of a long list."""

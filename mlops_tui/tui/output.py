@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui import jobs
 from mlops_tui.tui.page import Page
+from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.table import Cell, Column, Table
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -38,7 +38,7 @@ class Output(Page[jobs.Job]):
     def body(self) -> ComposeResult:
         """The text, to scroll."""
         with VerticalScroll(id="scroll"):
-            yield Static("", id="text")
+            yield Words("", id="text")
 
     def load(self, workspace: Workspace) -> jobs.Job:
         """The job as it is."""
@@ -46,12 +46,16 @@ class Output(Page[jobs.Job]):
 
     def show(self, data: jobs.Job) -> None:
         """What was meant for a person, then the answer."""
+        if data.dropped:
+            told = f"what it printed is dropped: the texts of the last {jobs.KEPT_TEXTS} commands are kept\n{data.said}"
+            self.query_one("#text", Words).update(Content.styled(told, "dim"))
+            return
         told, answered = (ESCAPES.sub("", part) for part in (data.err, data.out))
         tone = "$text-error" if data.code not in (0, None) else "dim"
         more = len(told) + len(answered) - SHOWN
         told, answered = told[-SHOWN:], answered[: max(0, SHOWN - len(told))]
         rest = f"\n… and {more:,} characters more: o shows all in $PAGER" if more > 0 else ""
-        self.query_one("#text", Static).update(
+        self.query_one("#text", Words).update(
             Content.assemble(Content.styled(told, tone), Content(answered), Content.styled(rest, "dim"))
         )
 

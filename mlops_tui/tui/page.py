@@ -6,7 +6,7 @@ may not), which command shows the same (`shell`), and what is under the cursor (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -17,11 +17,12 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from mlops_tui.errors import InvalidInput, MlopsError
 from mlops_tui.tui import verbs
 from mlops_tui.tui.widgets.dialogs import Help
+from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.status import Keys
 from mlops_tui.tui.widgets.table import Table
 
@@ -76,6 +77,7 @@ class Page(Screen[None], Generic[T]):
         super().__init__()
         self.data: T | None = None
         self.failed: MlopsError | None = None
+        self.mistyped: MlopsError | None = None  # what is wrong with the filter as it is typed
         self.text = ""  # of the filter
         self._number = 0  # of the newest load: an older one's answer comes too late
         self._loading = False
@@ -110,6 +112,10 @@ class Page(Screen[None], Generic[T]):
         """Fetch what is shown; runs in a thread, touches no widget."""
         raise NotImplementedError
 
+    def loader(self) -> Callable[[Workspace], T]:
+        """What loads the page, with all that it needs of the widgets: those are the event loop's."""
+        return self.load
+
     def show(self, data: T) -> None:
         """Put what was loaded on the screen."""
         raise NotImplementedError
@@ -130,14 +136,14 @@ class Page(Screen[None], Generic[T]):
 
     def compose(self) -> ComposeResult:
         """Path, body, filter, what happens, keys."""
-        yield Static("", id="path")
+        yield Words("", id="path")
         with Vertical(id="body"):
             yield from self.body()
-        yield Static("", id="trouble")
+        yield Words("", id="trouble")
         if self.filters:
             hint = "filter: words, field:value, metric>number, -not this"
             yield Input(placeholder=hint, id="filter", select_on_focus=False)
-        yield Static("", id="activity")
+        yield Words("", id="activity")
         yield Keys(id="keys")
 
     def on_mount(self) -> None:
@@ -166,7 +172,7 @@ class Page(Screen[None], Generic[T]):
         )
         room = max(1, self.app.size.width - left.cell_length - len(right))
         path = Content.assemble(left, " " * room, Content.styled(right, "dim"))
-        self.query_one("#path", Static).update(path, layout=False)
+        self.query_one("#path", Words).update(path, layout=False)
 
     def on_resize(self) -> None:
         """The path is as wide as the screen."""
@@ -182,14 +188,14 @@ class Page(Screen[None], Generic[T]):
         self._loading, self._again = True, False
         self._stamp = self.workspace.catalogue.stamp()
         self._number += 1
-        self._load(self._number)
+        self._load(self._number, self.loader())
 
     @work(thread=True, group="load", exit_on_error=False)
-    def _load(self, number: int) -> None:
+    def _load(self, number: int, load: Callable[[Workspace], T]) -> None:
         started = monotonic()
         data, error = None, None
         try:
-            data = self.load(self.workspace)
+            data = load(self.workspace)
         except MlopsError as found:
             error = found
         except Exception as found:  # a page says what is wrong with it, the others go on
@@ -212,7 +218,9 @@ class Page(Screen[None], Generic[T]):
             self.reload()
 
     def _trouble(self, error: MlopsError | None) -> None:
-        trouble = self.query_one("#trouble", Static)
+        """Say what is wrong: with the page, or else with the filter that is being typed."""
+        error = error or self.mistyped
+        trouble = self.query_one("#trouble", Words)
         trouble.display = error is not None
         if error is not None:
             hint = f"\nnext: {error.hint}" if error.hint else ""
@@ -259,7 +267,7 @@ class Page(Screen[None], Generic[T]):
         here = [*self.keys(), *((verb.key, f"{verb.label}: mlops {verb.command}") for verb in self.acts())]
         groups = [("here", here)] if here else []
         self.app.push_screen(
-            Help(f"{self.title_in_path()}: keys", [*groups, ("tables", TABLES), ("everywhere", EVERYWHERE)])
+            Help(f"{self.title_in_path()}: keys", [*groups, ("everywhere", EVERYWHERE), ("tables", TABLES)])
         )
 
     def action_copy(self) -> None:
@@ -295,12 +303,12 @@ class Page(Screen[None], Generic[T]):
             self._filtered(event.value)
 
     def _filtered(self, text: str) -> None:
-        self.text = text
+        self.text, self.mistyped = text, None
         try:
             self.narrow()
-            self._trouble(None)
         except InvalidInput as error:
-            self._trouble(error)
+            self.mistyped = error
+        self._trouble(None)
 
     def narrow(self) -> None:
         """Show what `self.text` leaves; raises InvalidInput for what is no filter (yet)."""

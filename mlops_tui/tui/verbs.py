@@ -6,7 +6,6 @@ done here can be copied, typed, scripted and cancelled, and the event loop never
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,11 +17,12 @@ Noun = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is under the cursor or on the page, and what belongs to it: noun → reference."""
+    """What is under the cursor or on the page, what belongs to it (noun → reference), and which of them waits."""
 
     noun: Noun
     ref: str
     refs: Mapping[str, str] = field(default_factory=dict)
+    waits: str = ""  # the noun whose acts are needed now
 
     def of(self, noun: str) -> str | None:
         """The reference of a noun that is here; None where there is none."""
@@ -68,7 +68,7 @@ class Verb:
         words = [*self.command.split(), *(word.format_map(_Blank(refs)) for word in self.words.split())]
         for ask, answer in zip(self.asks, answers, strict=False):
             if answer:
-                words += [ask.flag, answer] if ask.flag else shlex.split(answer) if ask.hint == "words" else [answer]
+                words += [ask.flag, answer] if ask.flag else [answer]
         return [word for word in words if word] + (["--yes"] if self.yes else [])
 
 
@@ -79,187 +79,92 @@ class _Blank(dict[str, str]):
 
 COMMENT = Ask("comment", "--comment", hint="why")
 BY = Ask("by", "--by", hint="who signs; empty: the Unix user")
+NAME = Ask("name", required=True)
+SOURCE = Ask("source", required=True, hint="a file, a folder or a glob")
+# fmt: off
 VERBS: tuple[Verb, ...] = (
     # the cycle
     Verb("r", "run", "run", "pipeline", "Run every step of {ref} that is due: it may train, judge, build and deploy."),
     Verb("p", "plan", "plan", "pipeline", reads=True),
     # build
-    Verb(
-        "f",
-        "refresh",
-        "datasets refresh",
-        "dataset",
-        "Read what is new in the source of {ref}; makes a new version if there is any.",
-        words="{name}",
-    ),
+    Verb("f", "refresh", "datasets refresh", "dataset",
+         "Read what is new in the source of {ref}; makes a new version if there is any.", words="{name}"),
     Verb("k", "check contract", "datasets check", "dataset", reads=True),
-    Verb(
-        "w",
-        "write to a file",
-        "datasets export",
-        "dataset",
-        asks=(Ask("file", required=True, hint=".parquet .csv .jsonl .arrow"),),
-        yes=True,
-    ),
+    Verb("w", "write to a file", "datasets export", "dataset",
+         asks=(Ask("file", required=True, hint=".parquet .csv .jsonl .arrow"),), yes=True),
     Verb("K", "check file", "pipelines check", "pipeline", reads=True),
-    Verb(
-        "N",
-        "new pipeline",
-        "pipelines new",
-        "workspace",
-        words="",
-        asks=(
-            Ask("name", required=True),
-            Ask("source", required=True, hint="a file, a folder or a glob"),
-            Ask("target", "--target"),
-        ),
-    ),
-    Verb(
-        "D",
-        "add a dataset",
-        "datasets add",
-        "workspace",
-        words="",
-        asks=(
-            Ask("name", required=True),
-            Ask("source", required=True, hint="a file, a folder or a glob"),
-            Ask("key", "--key"),
-            Ask("time", "--time"),
-        ),
-    ),
-    Verb(
-        "h",
-        "reproduce",
-        "runs reproduce",
-        "run",
-        "Train {ref} again from what the catalogue holds and compare the bytes.",
-    ),
+    Verb("N", "new pipeline", "pipelines new", "workspace", words="",
+         asks=(NAME, SOURCE, Ask("target", "--target"))),
+    Verb("D", "add a dataset", "datasets add", "workspace", words="",
+         asks=(NAME, SOURCE, Ask("key", "--key"), Ask("time", "--time"))),
+    Verb("h", "reproduce", "runs reproduce", "run",
+         "Train {ref} again from what the catalogue holds and compare the bytes."),
     Verb("t", "stop training", "runs stop", "run", "Interrupt the training of {ref}; it ends as 'interrupted'."),
     # release
-    Verb(
-        "a",
-        "approve",
-        "models approve",
-        "model",
-        "Approve {ref}; with the last missing approval it becomes champion.",
-        asks=(COMMENT, BY),
-    ),
-    Verb(
-        "x",
-        "reject",
-        "models reject",
-        "model",
-        "Reject {ref}; if it is the champion, the one before it is champion again.",
-        asks=(COMMENT, BY),
-    ),
-    Verb(
-        "s",
-        "serve champion",
-        "deployments start",
-        "champion",
-        "Serve {ref}: builds its Bento if it has none; what serves under its name is replaced.",
-        words="{ref} {named}",  # a deployment's page says under which name
-    ),
-    Verb(
-        "s",
-        "serve",
-        "deployments start",
-        "model",
-        "Serve {ref}: builds its Bento if it has none; what serves under its name is replaced.",
-    ),
-    Verb(
-        "A",
-        "alias",
-        "models alias",
-        "model",
-        "Point an alias to {ref}; the champion is what the cycle serves.",
-        asks=(Ask("alias", required=True, hint="as in champion"),),
-    ),
-    Verb(
-        "e",
-        "explain",
-        "models explain",
-        "model",
-        reads=True,
-        asks=(Ask("rows", hint="a file of rows; empty: the model as a whole"),),
-    ),
+    Verb("a", "approve", "models approve", "model",
+         "Approve {ref}; with the last missing approval it becomes champion.", asks=(COMMENT, BY)),
+    Verb("x", "reject", "models reject", "model",
+         "Reject {ref}; if it is the champion, the one before it is champion again.", asks=(COMMENT, BY)),
+    Verb("s", "serve champion", "deployments start", "champion",
+         "Serve {ref}: builds its Bento if it has none; what serves under its name is replaced.",
+         words="{ref} {named}"),  # a deployment's page says under which name
+    Verb("s", "serve", "deployments start", "model",
+         "Serve {ref}: builds its Bento if it has none; what serves under its name is replaced."),
+    Verb("A", "alias", "models alias", "model", "Point an alias to {ref}; the champion is what the cycle serves.",
+         asks=(Ask("alias", required=True, hint="as in champion"),)),
+    Verb("e", "explain", "models explain", "model", reads=True,
+         asks=(Ask("rows", hint="a file of rows; empty: the model as a whole"),)),
     Verb("u", "build Bento", "bentos build", "model", "Build a Bento of {ref} and prove it over HTTP."),
     Verb("C", "card", "models card", "model", reads=True),
-    Verb(
-        "P",
-        "predict a file",
-        "models predict",
-        "model",
-        asks=(Ask("rows", required=True, hint="a file of rows"), Ask("to", required=True, hint="the file to write")),
-        yes=True,
-    ),
+    Verb("P", "predict a file", "models predict", "model",
+         asks=(Ask("rows", required=True, hint="a file of rows"), Ask("to", required=True, hint="the file to write")),
+         yes=True),
     Verb("w", "write to a file", "models export", "model", asks=(Ask("file", required=True, hint=".zip"),), yes=True),
-    Verb(
-        "I", "import a model", "models import", "workspace", words="", asks=(Ask("file", required=True, hint="a .zip"),)
-    ),
+    Verb("I", "import a model", "models import", "workspace", words="",
+         asks=(Ask("file", required=True, hint="a .zip"),)),
     Verb("w", "write to a file", "bentos export", "bento", asks=(Ask("file", required=True, hint=".bento"),), yes=True),
-    Verb(
-        "z",
-        "roll back",
-        "deployments rollback",
-        "deployment",
-        "Make the champion before this one champion again, and serve it as {ref}.",
-        asks=(Ask("to", "--to", hint="a version; empty: the champion before"),),
-    ),
-    Verb(
-        "t",
-        "stop",
-        "deployments stop",
-        "deployment",
-        "Stop {ref}; requests in flight are answered first, new ones are refused.",
-    ),
-    # watch
-    Verb("g", "monitor", "monitor run", "deployment", "Gather the predictions of {ref} and measure every window."),
-    Verb(
-        "l", "add labels", "labels add", "deployment", asks=(Ask("file", required=True, hint=".csv .parquet .jsonl"),)
-    ),
+    # serve and watch
+    Verb("g", "monitor", "monitor run", "deployment",
+         "Gather the predictions of {ref} and measure its newest windows, or those of a range, which no rule reads.",
+         asks=(Ask("from", "--from", hint="as in 2013-05-01"), Ask("to", "--to", hint="up to this moment"),
+               Ask("window", "--window", hint="as in 7d"))),
+    Verb("l", "add labels", "labels add", "deployment",
+         asks=(Ask("file", required=True, hint=".csv .parquet .jsonl"),)),
+    Verb("z", "roll back", "deployments rollback", "deployment",
+         "Make the champion before this one champion again, and serve it as {ref}.",
+         asks=(Ask("to", "--to", hint="a version; empty: the champion before"), COMMENT)),
+    Verb("t", "stop", "deployments stop", "deployment",
+         "Stop {ref}; requests in flight are answered first, new ones are refused."),
     Verb("c", "check rules", "rules check", "pipeline", "Ask all rules of {ref} now; the decision is kept."),
-    Verb(
-        "b",
-        "backtest",
-        "rules backtest",
-        "pipeline",
-        reads=True,
-        asks=(Ask("step", "--step", hint="as in 7d; empty: the pipeline's window"),),
-        page="backtest",
-    ),
+    Verb("b", "backtest", "rules backtest", "pipeline", reads=True,
+         asks=(Ask("step", "--step", hint="as in 7d; empty: the pipeline's window"),), page="backtest"),
     # keep
     Verb("V", "verify audit", "audit verify", "workspace", words="", reads=True),
     Verb("H", "doctor", "doctor", "workspace", words="", reads=True),
     Verb("B", "back up", "backup", "workspace", words="", asks=(Ask("file", required=True, hint="a .tar"),), yes=True),
-    Verb(
-        "G",
-        "collect garbage",
-        "gc",
-        "workspace",
-        "Remove every object that nothing names, and old monitor reports.",
-        words="",
-        yes=True,
-    ),
-    Verb(
-        "W",
-        "agent once",
-        "agent run",
-        "workspace",
-        "Do one wake of the agent: refresh, monitor, ask the rules, run what is due.",
-        words="--once",
-    ),
+    Verb("G", "collect garbage", "gc", "workspace", "Remove every object that nothing names, and old monitor reports.",
+         words="", yes=True),
+    Verb("W", "agent once", "agent run", "workspace",
+         "Do one wake of the agent: refresh, monitor, ask the rules, run what is due.", words="--once"),
 )
+# fmt: on
 """In the order in which they are offered; of one key, the first whose noun is here is meant."""
 
 
-def for_subject(subject: Subject) -> list[Verb]:
-    """Return the verbs that fit, each key once: its own first, then of what belongs to it and of the workspace."""
+def fitting(subject: Subject) -> list[Verb]:
+    """Return all verbs that fit, some with the same key: its own, of what belongs to it, of the workspace."""
     own = [verb for verb in VERBS if verb.noun == subject.noun]
     others = [verb for verb in VERBS if verb.noun in (*subject.refs, "workspace") and verb.noun != subject.noun]
     if subject.noun == "model":  # its training has ended
         others = [verb for verb in others if verb.command != "runs stop"]
+    return [*own, *others]
+
+
+def for_subject(subject: Subject) -> list[Verb]:
+    """Return the verbs that fit, each key once: of what waits, its own, of what belongs to it, of the workspace."""
     found: dict[str, Verb] = {}
-    for verb in (*own, *others):
+    for verb in fitting(subject):
         found.setdefault(verb.key, verb)
-    return list(found.values())
+    last = len(VERBS)
+    ranks = {"workspace": last, **{noun: at for at, noun in enumerate(subject.refs)}, subject.noun: -1}
+    return sorted(found.values(), key=lambda verb: -2 if verb.noun == subject.waits else ranks.get(verb.noun, last))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_tui.adapters.catalogue import Catalogue, audit, build, migrate, release
+from mlops_tui.adapters.catalogue import Catalogue, audit, build, lock, migrate, release
 from mlops_tui.errors import Busy, External, InvalidInput
 from mlops_tui.records import AliasChange, Code, ModelVersion, Run, to_json
 
@@ -172,6 +173,26 @@ def test_readers_share_and_keep_a_writer_out(catalogue: Catalogue) -> None:
         with pytest.raises(Busy), impatient.write(NOW):
             pass
     see(impatient, "after")
+
+
+SEEN = """
+import os, sys
+from pathlib import Path
+from mlops_tui.adapters.catalogue import lock
+if os.getuid() == 0:
+    os.setuid(65534)
+print(lock.is_held(Path(sys.argv[1])), lock.holder(Path(sys.argv[1])))
+"""
+
+
+def test_a_lock_that_we_may_not_read_counts_as_held(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock.exclusive(path, "a run", timeout=1, user="ada"):
+        assert lock.holder(path) == os.getpid()
+    assert not lock.is_held(path)
+    path.chmod(0)
+    shown = subprocess.run([sys.executable, "-c", SEEN, str(path)], capture_output=True, text=True, check=True)
+    assert shown.stdout == "True None\n"
 
 
 def test_a_holder_that_is_killed_lets_go_and_leaves_no_half(catalogue: Catalogue) -> None:

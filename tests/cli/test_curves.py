@@ -46,7 +46,7 @@ def test_curves_as_one_object_and_as_text(root: Path) -> None:
 def test_curves_of_two_say_who_is_better(root: Path) -> None:
     shown = call(root, "models", "curves", NAME, f"{NAME}:1")
     assert "better by" in shown.out
-    assert "+0.0000 (+0.0000 to +0.0000), DeLong by block" in shown.out
+    assert "+0.0000 (+0.0000 to +0.0000), 95 % interval, DeLong" in shown.out
 
 
 def test_curves_of_a_regression_are_residuals_and_what_was_predicted() -> None:

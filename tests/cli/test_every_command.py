@@ -166,6 +166,7 @@ def ask(url: str, root: Path) -> None:
         columns = [one["name"] for one in client.get("/metadata").json()["signature"]["inputs"]]
         sent = requests.to_json_rows(rows.select(*columns, "flight_id", "time_hour"))
         assert client.post("/predict", json=sent).status_code == 200
+        workspaces.until_written(client)
     rows.select("flight_id", "late").head(300).write_csv(root / "labels.csv")
 
 

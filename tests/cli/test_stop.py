@@ -70,6 +70,7 @@ def test_a_run_that_trains_is_stopped_and_says_so(trained: Workspace) -> None:
         assert curve.metric == "auc"
         done = call(trained.root, "runs", "stop", run.id[:6], "--json")
         assert (done.code, done.json["id"], done.json["status"]) == (0, run.id, "interrupted")
+        assert done.json["error"] == f"stopped by {trained.user}"
         assert process.stderr is not None
         assert process.stderr.read().splitlines()[-1] == "error: interrupted; what was finished is kept"
         assert process.wait(60) == 130

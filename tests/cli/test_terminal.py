@@ -46,6 +46,20 @@ TABLES = {
 }
 
 
+def test_status_says_whole_sentences_below_its_table(trained: Workspace) -> None:
+    script = f"stty cols {WIDTH}; exec '{command(trained.root)[0]}' -m mlops_tui -C '{trained.root}' status"
+    _, text = on_terminal(["/bin/sh", "-c", script])
+    shown = ESCAPES.sub("", text)
+    head, row = (line.split("  ") for line in shown.splitlines()[:2])
+    assert [word.strip() for word in row if word][-1] == "… approval"
+    assert len([word for word in head if word]) == 7
+    assert not re.search(r"\w…", shown), "nothing is cut"
+    waits = next(one["next"] for one in call(trained.root, "status", "--json").json["items"])
+    assert waits in " ".join(shown.split())
+    assert "15,373 rows" not in shown, "only what calls for somebody"
+    assert "15,373 rows" in call(trained.root, "status").out
+
+
 @pytest.mark.parametrize("line", TABLES)
 def test_tables_fit_and_keep_every_column(line: str, trained: Workspace) -> None:
     script = f"stty cols {WIDTH}; exec '{command(trained.root)[0]}' -m mlops_tui -C '{trained.root}' {line}"

@@ -12,9 +12,9 @@ import pytest
 
 from mlops_tui.adapters import ports
 from mlops_tui.errors import InvalidInput
-from mlops_tui.flows.workspace import Workspace
+from mlops_tui.flows.workspace import Workspace, open_workspace
 from tests import workspaces
-from tests.cli.called import Answer, call, catalogue_state, process
+from tests.cli.called import Answer, call, process
 
 ROWS = 600
 
@@ -33,9 +33,9 @@ def told(answer: Answer, *words: str, code: int = 2) -> str:
 
 def refused(workspace: Workspace, *arguments: str, words: tuple[str, ...], code: int = 2) -> None:
     """Run a command that must be refused and must leave the catalogue as it was."""
-    before = catalogue_state(workspace.root)
+    before = workspace.catalogue.stamp()
     told(call(workspace.root, *arguments), *words, code=code)
-    assert catalogue_state(workspace.root) == before
+    assert workspace.catalogue.stamp() == before
 
 
 # ── what people type ─────────────────────────────────────────────────────────────────────────────
@@ -90,9 +90,9 @@ TYPED: list[tuple[str, tuple[str, ...]]] = [
 
 @pytest.mark.parametrize(("line", "words"), TYPED, ids=[line for line, _ in TYPED])
 def test_what_people_type(line: str, words: tuple[str, ...], trained_template: Path) -> None:
-    before = catalogue_state(trained_template)
+    before = open_workspace(trained_template).catalogue.stamp()
     told(call(trained_template, *line.split()), *words)
-    assert catalogue_state(trained_template) == before
+    assert open_workspace(trained_template).catalogue.stamp() == before
 
 
 NAMES = [
@@ -115,7 +115,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_none(name: str, trained: Workspace) -> None:
-    before = catalogue_state(trained.root)
+    before = trained.catalogue.stamp()
     for words in (
         ("datasets", "add", name, "data/flights"),
         ("pipelines", "new", name, "data/flights"),
@@ -125,7 +125,7 @@ def test_a_name_that_is_none(name: str, trained: Workspace) -> None:
         ("deployments", "start", "flight-delay:1", "--unapproved", "--name", name),
     ):
         told(call(trained.root, *words), "NAME:VERSION" if words[1] == "show" and not name else "letters, digits")
-    assert catalogue_state(trained.root) == before
+    assert trained.catalogue.stamp() == before
     assert not (trained.root.parent / "up").exists()
 
 
@@ -333,9 +333,9 @@ def test_a_backup_that_is_cut_off(trained: Workspace) -> None:
     with tarfile.open(path, "w:gz") as archive:
         archive.add(trained.home / "catalogue.duckdb", "catalogue.duckdb")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    before = catalogue_state(trained.root)
+    before = trained.catalogue.stamp()
     told(call(trained.root, "restore", path, "--yes"), "backup.tar.gz", "no backup")
-    assert catalogue_state(trained.root) == before
+    assert trained.catalogue.stamp() == before
 
 
 # ── places ───────────────────────────────────────────────────────────────────────────────────────

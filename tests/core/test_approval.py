@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_tui.core.approval import standing
+from mlops_tui.core.approval import among, standing
 from mlops_tui.records import Approval, ModelVersion
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -77,6 +77,13 @@ def test_an_approval_lapses_with_every_piece_that_it_covers(piece: str) -> None:
     found = standing(changed, words)
     assert (found.state, found.approvers, found.missing) == ("lapsed", (), 1)
     assert standing(changed, [*words, *said(changed, ("cid", APPROVED))]).state == "approved"
+
+
+def test_a_version_waits_for_nobody_once_there_is_a_newer_one() -> None:
+    version = model()
+    waiting, approved = standing(version, []), standing(version, said(version, ("bob", APPROVED)))
+    assert among(waiting, version, 1) == waiting
+    assert (among(waiting, version, 2).state, among(approved, version, 2)) == ("superseded", approved)
 
 
 def test_a_rejection_of_other_content_does_not_count() -> None:

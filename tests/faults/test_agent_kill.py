@@ -18,9 +18,9 @@ import pytest
 
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.catalogue import watch as rows
-from mlops_tui.flows import cycle, lookup, planning, wake
+from mlops_tui.flows import cycle, lookup, planning
 from mlops_tui.flows.release import deployments
-from mlops_tui.flows.watch import predictions
+from mlops_tui.flows.watch import agent_file, predictions
 from mlops_tui.flows.workspace import Workspace
 from tests import workspaces
 from tests.faults import agents
@@ -44,6 +44,7 @@ STAGES = ("train", "gates", "bento", "deploy")  # of a cycle, in the order in wh
 TURNS = ("", "", "train", "gates", "bento", "bento", "deploy", "deploy", None, None)
 KILLS = 20
 MONTHS = 1 + KILLS // len(TURNS)  # a new one for every round
+PART = 6  # of a month, one row of so many: what is tested here is not training
 
 
 def moments() -> Iterator[tuple[str | None, float]]:
@@ -52,14 +53,6 @@ def moments() -> Iterator[tuple[str | None, float]]:
     for number in range(KILLS):
         stage = TURNS[number % len(TURNS)]
         yield stage, chance.uniform(0, 5 if stage is None else 0.5 if stage else 1.5)
-
-
-def arrive(workspace: Workspace, month: int) -> None:
-    """Let a month arrive, a part of its rows: what is tested here is not training."""
-    folder, name = workspace.root / "data" / "flights", f"2013-{month:02}.parquet"
-    folder.mkdir(parents=True, exist_ok=True)
-    pl.read_parquet(workspaces.SAMPLE / "flights" / name).gather_every(6).write_parquet(workspace.root / name)
-    (workspace.root / name).replace(folder / name)
 
 
 class Client(threading.Thread):
@@ -98,7 +91,7 @@ class Client(threading.Thread):
 
 
 def doing(workspace: Workspace, pid: int) -> str:
-    state = wake.load_state(workspace)
+    state = agent_file.load(workspace)
     return state.doing if state and state.pid == pid else ""
 
 
@@ -134,7 +127,7 @@ def requests(workspace: Workspace) -> Counter[str]:
 
 
 def has_woken(workspace: Workspace, pid: int) -> bool:
-    state = wake.load_state(workspace)
+    state = agent_file.load(workspace)
     return state is not None and state.pid == pid and state.woke_at is not None
 
 
@@ -158,7 +151,7 @@ def served(tmp_path: Path) -> Iterator[Workspace]:
     path = workspace.root / "pipelines" / f"{NAME}.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("rounds = 30", "rounds = 10"), encoding="utf-8")
     (workspace.root / "mlops.toml").write_text('[agent]\nevery = "1s"\n', encoding="utf-8")
-    arrive(workspace, 1)
+    workspaces.arrive(workspace, 1, every=PART)
     assert cycle.apply(workspace, NAME).url is not None
     yield workspace
     for item in deployments.list_deployments(workspace):
@@ -173,7 +166,7 @@ def test_killed_at_twenty_moments(served: Workspace) -> None:
     try:
         for number, (stage, later) in enumerate(moments()):
             if number % len(TURNS) == 0:
-                arrive(served, number // len(TURNS) + 2)
+                workspaces.arrive(served, number // len(TURNS) + 2, every=PART)
             struck[strike(served, stage, later)] += 1
             check_honest(served.root)
         with agents.agent(served.root) as running:

@@ -15,6 +15,7 @@ from mlops_tui.adapters.catalogue import build
 from mlops_tui.core import scoring
 from mlops_tui.errors import InvalidInput, NotFound
 from mlops_tui.flows import cycle, lookup
+from mlops_tui.flows.release import approvals, gates
 from mlops_tui.flows.release.curves import curves
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Contest, ModelVersion, from_json, to_json
@@ -22,6 +23,7 @@ from tests import workspaces
 
 NAME = "flight-delay"
 OLD, NEW = f"{NAME}:1", f"{NAME}:2"
+AGAINST = '[[gates]]\nmetric = "{}"\nversus = "champion"\nmargin = 0.5\nconfidence = {}\n'
 BY_DEST = '[[gates]]\nmetric = "brier"\nslice = "dest"\nmax = 0.9\n'
 
 
@@ -91,7 +93,27 @@ def test_two_models_are_measured_on_rows_that_neither_has_learned_from(both: Wor
     leads = {one.metric: one for one in found.differences}
     assert leads["auc"].difference == pytest.approx(first["auc"] - second["auc"])
     assert leads["brier"].difference == pytest.approx(second["brier"] - first["brier"])
-    assert leads["auc"].method == "DeLong by block"
+    assert leads["auc"].method == "DeLong"
+
+
+def test_who_leads_is_what_the_gates_say_by_the_same_figures(trained: Workspace) -> None:
+    asked = {"auc": 0.95, "brier": 0.95, "average_precision": 0.9, "f1": 0.95}
+    approvals.approve(trained, OLD, "good")
+    more = [AGAINST.format(name, confidence) for name, confidence in asked.items() if name != "auc"]
+    workspaces.write_pipeline(trained, more="\n".join(more))
+    workspaces.arrive(trained, 3)
+    cycle.apply(trained, NAME)
+    report = gates.report_of(trained, lookup.model_version(trained, NEW))
+    found = curves(trained, NEW, OLD)
+    leads = {one.metric: one for one in found.differences}
+    assert (report.champion, found.left_out) == (1, 0)
+    judged = {one.gate.split()[0]: one for one in report.results if one.gate.endswith("versus champion")}
+    assert judged.keys() == asked.keys()
+    for name, one in judged.items():
+        lead = leads[name]
+        assert (one.value, one.low, one.high) == (lead.difference, lead.low, lead.high)
+        said = {"confidence": lead.confidence, "method": lead.method, "rows": found.rows}
+        assert said == {"confidence": asked[name], **{key: one.details[key] for key in ("method", "rows")}}
 
 
 def test_the_order_of_the_names_is_the_order_of_the_answer(both: Workspace) -> None:

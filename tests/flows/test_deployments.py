@@ -21,7 +21,7 @@ from mlops_tui.errors import External, InvalidInput, Refused
 from mlops_tui.flows import backup as backups
 from mlops_tui.flows import cycle, lookup
 from mlops_tui.flows.queries.traffic import traffic
-from mlops_tui.flows.release import approvals, deployments
+from mlops_tui.flows.release import approvals, deployments, models
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Deployment
 from tests import workspaces
@@ -31,14 +31,13 @@ NAME = "flight-delay"
 
 
 @pytest.fixture
-def served(trained: Workspace) -> Iterator[Workspace]:
+def served(built: Workspace) -> Iterator[Workspace]:
     """A workspace whose champion :1 is served by the pipeline itself; all that still runs is stopped at the end."""
-    workspaces.write_pipeline(trained, more=f"[serve]\nport = {ports.free_port()}\n")
-    approvals.approve(trained, f"{NAME}:1", "good")
-    assert cycle.apply(trained, NAME).url is not None
-    yield trained
-    for item in deployments.list_deployments(trained):
-        deployments.stop(trained, item.name)
+    workspaces.write_pipeline(built, more=f"[serve]\nport = {ports.free_port()}\n")
+    assert cycle.apply(built, NAME).url is not None
+    yield built
+    for item in deployments.list_deployments(built):
+        deployments.stop(built, item.name)
 
 
 def about(workspace: Workspace) -> dict[str, object]:
@@ -60,9 +59,11 @@ def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
     assert about(served)["model"] == f"{NAME}:2"
     assert not processes.alive(first.pid, first.born)
 
-    back, _ = deployments.rollback(served, NAME)
+    back, _ = deployments.rollback(served, NAME, comment="too slow")
     assert (back.version, about(served)["model"]) == (1, f"{NAME}:1")
     assert not cycle.plan(served, NAME).due  # a plan does not undo what a person did
+    moved = next(one for one in models.show(served, f"{NAME}:1").history if one.alias == "champion")
+    assert moved.reason == f"rollback of deployment {NAME}: too slow"
 
     backup = tmp_path / "backup.tar"
     backups.backup(served, backup)
@@ -80,12 +81,12 @@ def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
     assert ended.stopped_at is not None
     assert deployments.stop(served, NAME)[1] is False
     assert [item.version for item in deployments.history(served, NAME)] == [1, 2, 1]
-    assert (traffic(served, NAME).total, traffic(served, NAME).remark) == (None, "it is stopped")
+    assert (traffic(served, ended).total, traffic(served, ended).remark) == (None, "it is stopped")
 
 
 def check_traffic(workspace: Workspace, item: Deployment) -> None:
     """Send a few requests: the server's counts tell of them, the screen too, and of no probe and no scrape."""
-    start = traffic(workspace, NAME)
+    start = traffic(workspace, item)
     assert start.total is not None
     assert (start.total.requests, start.latency_ms_p50, start.remark) == (0, None, None)
     with httpx.Client(base_url=item.url, trust_env=False) as client:
@@ -93,7 +94,7 @@ def check_traffic(workspace: Workspace, item: Deployment) -> None:
         rows = sent["application/json"]["example"]
         answers = [client.post("/predict", json=body).status_code for body in (rows, rows, None)]
     assert answers == [200, 200, 400]
-    now = traffic(workspace, NAME, start)
+    now = traffic(workspace, item, start)
     assert now.total is not None
     assert (now.total.requests, now.total.rows, now.total.errors) == (3, 4, {"invalid_input": 1})
     assert now.total.buckets["+Inf"] == 3
@@ -102,13 +103,13 @@ def check_traffic(workspace: Workspace, item: Deployment) -> None:
     assert now.latency_ms_p50 is not None
     assert now.latency_ms_p99 is not None
     assert 0 < now.latency_ms_p50 <= now.latency_ms_p99
-    later = traffic(workspace, NAME, now)
+    later = traffic(workspace, item, now)
     assert (later.total, later.requests_per_second, later.latency_ms_p50) == (now.total, 0, None)
     shown = call(workspace.root, "deployments", "show", NAME)
     assert "3 since the server started" in shown.out
     assert "1 invalid_input" in shown.out
     assert call(workspace.root, "deployments", "show", NAME, "--json").json["traffic"]["total"]["rows"] == 4
-    assert traffic(workspace, NAME, replace(now, pid=1)).seconds == pytest.approx(
+    assert traffic(workspace, item, replace(now, pid=1)).seconds == pytest.approx(
         (workspace.now() - item.started_at).total_seconds(), abs=5
     )
 
@@ -161,17 +162,16 @@ deployments.start(open_workspace(Path(sys.argv[1]), report), "flight-delay:1")
 """
 
 
-def test_a_start_that_is_killed_leaves_no_server_behind(trained: Workspace) -> None:
-    workspaces.write_pipeline(trained, more=f"[serve]\nport = {ports.free_port()}\n")
-    approvals.approve(trained, f"{NAME}:1", "good")
+def test_a_start_that_is_killed_leaves_no_server_behind(built: Workspace) -> None:
+    workspaces.write_pipeline(built, more=f"[serve]\nport = {ports.free_port()}\n")
     child = subprocess.Popen(
-        [sys.executable, "-c", START, str(trained.root)],
+        [sys.executable, "-c", START, str(built.root)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
     )
     assert child.stdout is not None
-    runtime = trained.home / "bentos" / "runtime"
+    runtime = built.home / "bentos" / "runtime"
     for line in child.stdout:
         if line.startswith("deploy"):
             break
@@ -179,11 +179,11 @@ def test_a_start_that_is_killed_leaves_no_server_behind(trained: Workspace) -> N
         assert child.poll() is None
     child.kill()
     child.communicate()
-    assert deployments.list_deployments(trained) == []
+    assert deployments.list_deployments(built) == []
     (orphan,) = processes.serving_from(runtime, f"{NAME}-")
     try:
-        item, _ = deployments.start(trained, f"{NAME}:1", deployments.Place(port=ports.free_port()))
-        assert about(trained)["model"] == f"{NAME}:1"
+        item, _ = deployments.start(built, f"{NAME}:1", deployments.Place(port=ports.free_port()))
+        assert about(built)["model"] == f"{NAME}:1"
         assert not processes.alive(orphan.pid, orphan.born)
         assert [one.pid for one in processes.serving_from(runtime, f"{NAME}-")] == [item.pid]
         assert len(list(runtime.glob(f"{NAME}-*"))) == 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_tui.adapters.catalogue import audit, build, lock, release, watch
+from mlops_tui.adapters.catalogue import audit, board, build, lock, release, watch
 from mlops_tui.core import query
 from mlops_tui.errors import InvalidInput, NotFound
 from mlops_tui.flows.queries import lists
@@ -28,6 +28,7 @@ from mlops_tui.records import (
     Run,
 )
 from tests import workspaces
+from tests.tui import made
 
 NOW = datetime(2013, 10, 15, 12, tzinfo=UTC)
 H = "ab" * 32
@@ -235,9 +236,12 @@ def test_the_metrics_of_runs_can_be_sorted_by(filled: Workspace) -> None:
 
 def test_names_are_found_by_some_of_their_letters(filled: Workspace) -> None:
     found = lists.names(filled, "flight-delay")
-    assert found[:2] == [Named("pipeline", "flight-delay", ""), Named("model", "flight-delay", "newest :12")]
-    assert Named("deployment", "flights-live", "flight-delay:3") in lists.names(filled, "FLV")
-    assert lists.names(filled, "fr sh") == [Named("pipeline", "fresh", "")]
+    assert found[:2] == [
+        Named("pipeline", "flight-delay", "", "flight-delay"),
+        Named("model", "flight-delay", "newest :12", "flight-delay"),
+    ]
+    assert Named("deployment", "flights-live", "flight-delay:3", "flights-live") in lists.names(filled, "FLV")
+    assert lists.names(filled, "fr sh") == [Named("pipeline", "fresh", "", "fresh")]
     assert lists.names(filled, "delay:3")[0].ref == "flight-delay:3"
     assert [one.ref for one in lists.names(filled, "_100%:1")] == [f"Churn_100%:{number}" for number in (12, 11, 10, 1)]
     assert {one.ref for one in lists.names(filled, "\\")} == set(PIPELINES[2:]) | {
@@ -247,7 +251,7 @@ def test_names_are_found_by_some_of_their_letters(filled: Workspace) -> None:
 
 def test_ids_are_found_by_their_beginning(filled: Workspace) -> None:
     run, told = RUNS[5], decision(5, NOW).id
-    assert lists.names(filled, run.id[:9].upper()) == [Named("run", run.id, f"{run.pipeline}, {run.status}")]
+    assert lists.names(filled, run.id[:9].upper()) == [Named("run", run.id, f"{run.pipeline}, {run.status}", run.id)]
     assert [one.noun for one in lists.names(filled, told)] == ["decision"]
     assert lists.names(filled, run.id[3:]) == []
 
@@ -257,8 +261,28 @@ def test_any_text_may_be_looked_for(filled: Workspace, text: str) -> None:
     found = lists.names(filled, text, limit=10)
     assert len(found) <= 10
     for one in found:
-        letters = iter(one.ref.lower())
+        letters = iter(one.name.lower())
         assert all(letter in letters for letter in "".join(text.split()).lower())
+
+
+def test_columns_of_the_newest_version_and_features_of_the_newest_report_are_found_by_their_own_names(
+    tmp_path: Path,
+) -> None:
+    workspace = made.normal(tmp_path / "flights")
+    with workspace.catalogue.read() as act:
+        report = board.reports(act)["flight-delay"][0]
+    feature = Named("feature", f"{report} distance", "in the newest report of flight-delay", "distance")
+    column = Named("column", "flights distance", "of the dataset flights", "distance")
+    assert lists.names(workspace, "dist") == [feature, column]
+    assert lists.names(workspace, "flights dist") == []
+
+
+def test_a_report_that_is_gone_hides_its_features_alone(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path / "flights")
+    with workspace.catalogue.read() as act:
+        for _, _, hash_ in watch.monitor_reports(act):
+            workspace.objects.path(hash_).unlink()
+    assert [one.noun for one in lists.names(workspace, "distance")] == ["column"]
 
 
 def test_no_noun_crowds_out_the_others(filled: Workspace) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,12 +70,7 @@ def send(url: str, rows: pl.DataFrame) -> None:
         for batch in rows.iter_slices(50):
             sent = requests.to_json_rows(batch.select(*inputs, "flight_id", "time_hour"))
             assert client.post("/predict", json={"rows": sent}).status_code == 200
-        asked = re.search(
-            r'mlops_requests_total\{endpoint="/predict",outcome="ok"\} (\S+)', client.get("/metrics").text
-        )
-        deadline = time.monotonic() + 30
-        while asked and f'mlops_spooled_total{{kind="predict"}} {asked[1]}' not in client.get("/metrics").text:
-            assert time.monotonic() < deadline, "answers are written down a moment after they are given"
+        workspaces.until_written(client)
 
 
 def said(answer: Answer) -> dict[str, Any]:

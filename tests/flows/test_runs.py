@@ -122,7 +122,7 @@ def test_ctrl_c_leaves_an_interrupted_run(trained: Workspace) -> None:
     with pytest.raises(KeyboardInterrupt):
         runs.train(replace(trained, report=press), settings, flights(trained), "test")
     run = newest(trained)
-    assert (run.status, run.details) == ("interrupted", None)
+    assert (run.status, run.details, run.error) == ("interrupted", None, f"stopped by {trained.user}")
     assert actions(trained, run) == ["run.interrupted", "run.started"]
     assert any(line["done"] >= 5 for line in runs.log_lines(trained, run))
     assert lookup.model_version(trained, "flight-delay", newest=True).version == 1
@@ -185,6 +185,23 @@ def test_compare_says_what_differs(trained: Workspace) -> None:
     assert found.metrics["auc"] == (older.metrics["auc"], newer.metrics["auc"])
     best = runs.list_runs(trained, None, "auc", 10)
     assert [run.metrics["auc"] for run in best] == sorted((older.metrics["auc"], newer.metrics["auc"]), reverse=True)
+
+
+def test_compare_knows_whether_the_test_rows_are_the_same(trained: Workspace) -> None:
+    run = newest(trained)
+    split, target = run.settings["split"], run.settings["target"]
+
+    def alike(**changed: Any) -> bool:
+        return compare([run, replace(run, **changed)]).same_test_rows
+
+    assert split["method"] == "time"
+    assert alike(seed=8)
+    assert alike(settings=run.settings | {"split": split | {"folds": 3, "validation": 0.3}})
+    assert not alike(dataset_version=2)
+    assert not alike(settings=run.settings | {"split": split | {"test": 0.3}})
+    assert not alike(settings=run.settings | {"target": target | {"column": "cancelled"}})
+    drawn = replace(run, settings=run.settings | {"split": split | {"method": "random"}})
+    assert not compare([drawn, replace(drawn, seed=8)]).same_test_rows
 
 
 # ── done again ───────────────────────────────────────────────────────────────────────────────────

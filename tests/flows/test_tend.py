@@ -132,10 +132,9 @@ def test_one_that_somebody_works_on_is_left_alone(blocked: Workspace) -> None:
         assert tend(blocked, (), pytest.fail) == ()
 
 
-def test_one_that_was_killed_is_up_again_and_one_that_was_stopped_stays_so(trained: Workspace, clock: Clock) -> None:
-    workspaces.write_pipeline(trained, more=f"[serve]\nport = {ports.free_port()}\n")
-    approvals.approve(trained, f"{NAME}:1", "good")
-    workspace = replace(trained, now=clock)
+def test_one_that_was_killed_is_up_again_and_one_that_was_stopped_stays_so(built: Workspace, clock: Clock) -> None:
+    workspaces.write_pipeline(built, more=f"[serve]\nport = {ports.free_port()}\n")
+    workspace = replace(built, now=clock)
     url = cycle.apply(workspace, NAME).url
     try:
         first = deployments.get(workspace, NAME)

@@ -15,7 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from mlops_tui import counters
 from mlops_tui.adapters import scrape
+from mlops_tui.flows.queries import served
 from mlops_tui.flows.queries.traffic import Counted, counted, quantile
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Deployment
 
 TEXT = """\
 # HELP mlops_requests_total Requests answered.
@@ -61,9 +64,11 @@ def test_the_sums_are_those_of_a_real_exposition() -> None:
 @example('mlops_rows_total{endpoint="/predict"} inf')
 @example('mlops_rows_total{endpoint="/predict} 7')
 @example("mlops_rows_total nonsense")
+@example('mlops_request_seconds_bucket{endpoint="/predict",le="soon"} 3')
+@example('mlops_request_seconds_bucket{endpoint="/predict",le="nan"} 3')
 def test_no_text_is_too_much_for_the_parser(text: str) -> None:
     assert all(math.isfinite(sample.value) for sample in scrape.parse(text))
-    counted(scrape.parse(text))
+    quantile(counted(scrape.parse(text)).buckets, 0.5)
 
 
 @given(st.lists(st.floats(0, 20), min_size=1), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
@@ -96,6 +101,12 @@ def test_a_server_that_is_wrong_or_silent_has_told_nothing() -> None:
             thread.join()
         assert scrape.fetch(url, timeout=0.05) is None
     assert scrape.fetch(url) is None
+
+
+def test_asking_reads_no_catalogue(trained: Workspace) -> None:
+    item = Deployment("gone", "flight-delay", 1, "tag", "127.0.0.1", 9, 0, 0.0, "stopped", "ada", trained.now())
+    trained.catalogue.path.rename(trained.catalogue.path.with_suffix(".away"))
+    assert served.answers(trained, [item] * 3, {})["gone"].remark == "it is stopped"
 
 
 def _answer_once(server: socket.socket, answer: bytes) -> None:

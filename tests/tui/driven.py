@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from textual import events
+from textual.command import CommandList
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
@@ -15,7 +16,7 @@ from mlops_tui.tui.app import MissionControl
 from mlops_tui.tui.page import Page
 from tests.tui.shown import settled, text, until
 
-__all__ = ["ended", "home", "page_of", "settled", "text", "typed", "until"]
+__all__ = ["commands", "ended", "home", "page_of", "settled", "text", "typed", "until"]
 CHILD = 120.0  # seconds that a command may take on a machine that does other things, too
 
 
@@ -30,6 +31,12 @@ async def typed(pilot: Pilot[Any], words: str) -> None:
     for one in words:
         pilot.app.post_message(events.Key(one if one.isalnum() else _character_to_key(one), one))
     await pilot.pause()
+
+
+def commands(app: MissionControl) -> list[str]:
+    """What the palette lists, the best first: a line with the name of each."""
+    found = app.screen.query(CommandList)
+    return [str(one.prompt).splitlines()[0] for one in found.first().options] if found else []
 
 
 async def home(pilot: Pilot[Any], app: MissionControl) -> None:

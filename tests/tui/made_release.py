@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 
 from mlops_tui.adapters.catalogue import release
 from mlops_tui.config import PipelineFile
-from mlops_tui.flows.release.bentos import bento_key
+from mlops_tui.flows.release.bentos import bento_key, service_code
 from mlops_tui.records import AliasChange, Approval, Bento, Deployment, ModelVersion, Parity, to_json
 from tests.tui.made_base import Making
 
@@ -49,7 +49,9 @@ def bento(making: Making, version: ModelVersion, at: datetime, user: str) -> Ben
     (folder / "bento.yaml").write_text(f"name: {version.model}\n", encoding="utf-8")
     (folder / "src" / "model" / "model.json").write_bytes(to_json({"model": version.ref, "approved": True}))
     parity = Parity(64, 0.0, 1.94, 4.993, 8.91, at)
-    found = Bento(tag, version.model, version.version, bento_key(version, True), True, 1_183_214, parity, user, at)
+    found = Bento(
+        tag, version.model, version.version, bento_key(version, True, service_code()), True, 1_183_214, parity, user, at
+    )
     release.put_bento(making.act, found)
     making.tell(at, user, "bento.built", tag, model=version.ref, approved=True)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mlops_tui.adapters.catalogue import watch
-from mlops_tui.flows.wake import save_state
+from mlops_tui.flows.watch import agent_file
 from mlops_tui.records import AgentState, Backoff, Decision, Notice, NoticeKind, RuleResult, Verdict, WindowReport
 from tests.tui.made_base import NOW, Making, id_of, moment
 from tests.tui.made_release import alive_or_not
@@ -140,4 +140,4 @@ def agent(making: Making, *, alive: bool = True) -> None:
     if not alive:
         backoff = Backoff("flight-delay", 5, None, "the server died while starting; its log is empty")
         state = replace(state, backoffs=(backoff,), last=("flight-delay: given up after 5 restarts",))
-    save_state(making.workspace, state)
+    agent_file.save(making.workspace, state)

@@ -68,6 +68,28 @@ def shown(app: MissionControl, name: str) -> str:
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_list_that_was_scrolled_through_keeps_what_is_near_and_what_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlops_tui.tui.widgets.table.KEPT", 400)
+    app = make_app(made.crowded(tmp_path, pipelines=4, versions=20, runs=1500))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("1", "tab")
+        await until(pilot, lambda: len(table(app).keys) == 1500)
+        await settled(pilot)
+        page = app.screen
+        assert isinstance(page, Build)
+        await pilot.press("space")
+        (first,) = page.marked()
+        for place in range(0, 1500, 36):
+            table(app).cursor = place
+            await until(pilot, lambda: page.row() is not None)
+            assert len(page.state.rows) <= 400 + 1
+        page.reload()  # which brings but what is near the cursor
+        await until(pilot, lambda: len(page.state.rows) < 200)
+        assert page.marked() == [first]
+
+
 async def test_the_runs_have_a_column_for_every_metric_and_sort_by_it(workspace: Workspace) -> None:
     app = make_app(workspace)
     async with app.run_test(size=(160, 48)) as pilot:

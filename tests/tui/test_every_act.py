@@ -17,18 +17,17 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
-from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from mlops_tui.adapters import ports
 from mlops_tui.adapters.catalogue import build, release
 from mlops_tui.core import requests
-from mlops_tui.flows import keep, lookup, wake
+from mlops_tui.flows import keep, lookup
 from mlops_tui.flows.build import datasets, runs
 from mlops_tui.flows.release import approvals, bentos, deployments
 from mlops_tui.flows.release import models as versions
-from mlops_tui.flows.watch import monitor, rules
+from mlops_tui.flows.watch import agent_file, monitor, rules
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Deployment
 from mlops_tui.tui.app import MissionControl, make_app
@@ -38,7 +37,7 @@ from mlops_tui.tui.verbs import VERBS, Verb
 from mlops_tui.tui.widgets.dialogs import Line, Question
 from tests import workspaces
 from tests.tui import made
-from tests.tui.driven import ended, home, page_of, settled, text, typed, until
+from tests.tui.driven import commands, ended, home, page_of, settled, text, typed, until
 
 NAME = "flight-delay"
 ROWS = "data/flights/2013-01.parquet"
@@ -167,10 +166,11 @@ SERVE = (
         (), ("model", f"{NAME}:1")),
     Act("bento", "bentos export BENTO one.bento --yes", is_there("one.bento"), ("one.bento",), ("bento", "BENTO")),
     Act("champion", f"deployments start {NAME}:1", serves(1)),
-    Act("deployment", f"monitor run {NAME}", lambda workspace: monitor.reports(workspace, NAME, 9)),
+    Act("deployment", f"monitor run {NAME} --window 1d", lambda workspace: monitor.reports(workspace, NAME, 9),
+        ("", "", "1d")),
     Act("deployment", f"labels add {NAME} labels.csv", happened("labels.added"), ("labels.csv",)),
     Act("model", f"deployments start {NAME}:2", serves(2), (), ("model", f"{NAME}:2")),
-    Act("deployment", f"deployments rollback {NAME}", serves(1), ("",)),
+    Act("deployment", f"deployments rollback {NAME} --comment 'too slow'", serves(1), ("", "too slow")),
     Act("deployment", f"deployments stop {NAME}", is_stopped, (), ("deployment", NAME)),
 )  # fmt: skip
 WATCH = (
@@ -209,12 +209,6 @@ async def begin(pilot: Pilot[Any], app: MissionControl, act: Act) -> None:
         app.open(act.at[0], told(app.workspace, act.at[1]))
     await until(pilot, lambda: offered(app, verb, act.answers) == words)
     await pilot.press(verb.key)
-
-
-def commands(app: MissionControl) -> list[str]:
-    """What the palette lists, the best first: a line with the name of each."""
-    found = app.screen.query(CommandList)
-    return [str(one.prompt).splitlines()[0] for one in found.first().options] if found else []
 
 
 def offered(app: MissionControl, verb: Verb, answers: Sequence[str]) -> list[str] | None:
@@ -296,7 +290,7 @@ async def test_acts_of_release(trained: Workspace) -> None:
 async def test_acts_of_watch(trained: Workspace) -> None:
     workspaces.arrive(trained, 3)
     await live(trained, WATCH)
-    assert wake.load_state(trained) is not None
+    assert agent_file.load(trained) is not None
 
 
 async def test_acts_that_keep_a_workspace(trained: Workspace) -> None:
@@ -342,6 +336,7 @@ def ask(workspace: Workspace) -> None:
     sent = {"rows": requests.to_json_rows(rows.select(columns))}
     with httpx.Client(base_url=deployments.get(workspace, NAME).url, trust_env=False) as client:
         assert client.post("/predict", json=sent).status_code == 200
+        workspaces.until_written(client)
     rows.select("flight_id", "late").write_csv(workspace.root / "labels.csv")
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -16,11 +19,16 @@ from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui import jobs
 from mlops_tui.tui.app import MissionControl, make_app
 from mlops_tui.tui.output import SHOWN
+from mlops_tui.tui.pages import PAGES
+from mlops_tui.tui.widgets.dialogs import Line, Question
 from mlops_tui.tui.widgets.table import Table
 from tests.tui import made
-from tests.tui.driven import page_of
+from tests.tui.driven import commands, page_of, typed
+from tests.tui.made_base import id_of
 from tests.tui.shown import settled, text, until
 from tests.tui.terminal import Terminal, needs_tmux
+
+NAME = "flight-delay"
 
 
 @pytest.fixture
@@ -51,9 +59,42 @@ async def test_home_lives_on_while_a_filter_is_half_typed(workspace: Workspace) 
         assert page_of(app).query_one("#trouble").display
         page_of(app).reload()  # as it does by itself
         await settled(pilot)
+        assert "live" in str(page_of(app).query_one("#trouble", Static).content)
+        assert page_of(app).query_one("#trouble").display
         await pilot.resize_terminal(160, 48)
         await pilot.pause()
         assert list(table.keys) == ["one"]
+
+
+async def test_a_list_keeps_the_message_of_a_filter_until_it_can_be_read(tmp_path: Path) -> None:
+    app = make_app(made.normal(tmp_path / "flights"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("1")
+        await settled(pilot)
+        trouble = page_of(app).query_one("#trouble")
+        await pilot.press("slash", *"rows>")
+        assert trouble.display
+        page_of(app).reload()
+        await settled(pilot)
+        assert trouble.display
+        await pilot.press("1")
+        assert not trouble.display
+        await pilot.press("backspace", "tab")
+        await settled(pilot)
+        assert not trouble.display, "another list has a filter of its own"
+
+
+async def test_what_loads_a_list_asks_nothing_of_the_page_once_it_has_begun(tmp_path: Path) -> None:
+    app = make_app(made.normal(tmp_path / "flights"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("1")
+        await settled(pilot)
+        page = page_of(app)
+        keys, load = list(page.data.keys), page.loader()
+        await pilot.press("tab")
+        await settled(pilot)
+        assert list(page.data.keys) != keys
+        assert list((await asyncio.to_thread(load, app.workspace)).keys) == keys
 
 
 async def test_the_filter_field_follows_the_list_that_is_shown(workspace: Workspace) -> None:
@@ -85,12 +126,177 @@ async def test_the_order_of_a_list_is_kept_while_another_is_looked_at(tmp_path: 
         assert (table.by, list(table.keys)) == ("-rows", order)
 
 
+async def test_how_a_command_ended_is_told_for_a_while_only(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        job = jobs.Job(1, ("gc", "--yes"), out="told", code=0)
+        app.jobs.append(job)
+        app._job_ended(job)
+        await until(pilot, lambda: "✓ mlops gc --yes" in text(app))
+        monkeypatch.setattr("mlops_tui.tui.app.TOLD", 0.0)
+        await until(pilot, lambda: "✓ mlops gc --yes" not in text(app))
+        app.tell("said")
+        await until(pilot, lambda: "said" not in text(app))
+
+
+async def test_the_first_keys_are_of_what_waits_and_those_of_the_workspace_come_last(tmp_path: Path) -> None:
+    app = make_app(made.normal(tmp_path / "flights"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "Enter open  a approve  x reject" in text(app)  # home
+        await pilot.press("down")
+        await until(pilot, lambda: "f refresh  k check contract" in text(app))  # the data break their contract
+        run = next(one for one in page_of(app).data if one.name == NAME).refs["run"]
+        for noun, ref in (("run", run), ("pipeline", NAME)):
+            app.open(noun, ref)
+            await settled(pilot)
+            assert "Enter open  a approve  x reject" in text(app)
+            verbs = page_of(app).acts()
+            count = sum(verb.noun == "workspace" for verb in verbs)
+            assert [verb.noun for verb in verbs[-count:]] == ["workspace"] * count
+        app.open("run", id_of(NAME, 6))  # its model was decided on
+        await settled(pilot)
+        assert "Enter open  h reproduce  r run" in text(app)
+
+
+async def test_the_age_on_the_page_of_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_workspace = made.normal(tmp_path / "flights")
+    now = [made.NOW]
+    app = make_app(replace(made_workspace, now=lambda: now[0]))
+    monkeypatch.setattr("mlops_tui.tui.build.run.RunPage.breathes", 0.01)
+    monkeypatch.setattr("mlops_tui.tui.app.SHARE", 0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open("run", "fdca8007d499")
+        await settled(pilot)
+        before = text(app)
+        now[0] += timedelta(days=800)
+        await until(pilot, lambda: "2 y ago" in text(app))
+        assert "2 y ago" not in before
+
+
 async def test_the_palette_shows_brackets_in_names_as_they_are(workspace: Workspace) -> None:
     app = make_app(workspace)
     async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)
         await pilot.press("ctrl+p", *"two")
         await until(pilot, lambda: "pipeline two [bold]" in text(app))
+
+
+PLACES = (
+    ("distance", "column distance", "dataset", "flights:4"),
+    ("distance", "feature distance", "feature", "distance"),
+    ("delay:4", "model version flight-delay:4", "model", "model flight-delay:4"),
+    ("flights:", "dataset version flights:2", "dataset", "flights:2"),
+    ("runs list", "build ▸ runs", "build", "build ▸ runs"),
+    ("add labels", "add labels: on a deployment", "release", "release ▸ deployments"),
+)
+"""What is typed, what the palette lists, and the page that it opens: its noun, and what stands for it in the path."""
+
+
+async def test_the_palette_opens_lists_and_whatever_has_a_name(tmp_path: Path) -> None:
+    app = make_app(made.normal(tmp_path / "flights"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("down", "down", "down")  # nothing of this pipeline is deployed
+        for words, shown, noun, told in PLACES:
+            await pilot.press("ctrl+p")
+            await typed(pilot, words)
+            await until(pilot, lambda shown=shown: shown in commands(app))
+            await settled(pilot)  # no more of them to come
+            found = app.screen.query_one(CommandList)
+            while found.highlighted is None or commands(app)[found.highlighted] != shown:
+                await pilot.press("down")
+            await pilot.press("enter")
+            await until(pilot, lambda noun=noun: isinstance(app.screen, PAGES[noun]))
+            await settled(pilot)
+            assert (page_of(app).failed, page_of(app).title_in_path()) == (None, told)
+            if shown.startswith("column"):
+                assert page_of(app).query_one("#columns", Table).current == "distance"
+            await pilot.press("escape")
+
+
+async def test_the_palette_has_reading_commands_by_their_own_names_and_read_only_no_others(tmp_path: Path) -> None:
+    app = make_app(made.normal(tmp_path / "flights"), read_only=True)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settled(pilot)
+        for words, shown in (("audit ver", "verify audit"), ("audit list", "watch ▸ audit"), ("status", "home"),
+                             ("datasets check", "check contract flights:4")):  # fmt: skip
+            await pilot.press("ctrl+p")
+            await typed(pilot, words)
+            await until(pilot, lambda shown=shown: shown in commands(app))
+            await pilot.press("escape")
+        await pilot.press("ctrl+p")
+        await typed(pilot, "rollback")
+        await until(pilot, lambda: "No matches" in text(app))
+
+
+async def test_the_palette_has_acts_whose_key_another_has(tmp_path: Path) -> None:
+    app = make_app(made.normal(tmp_path / "flights"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+p")
+        await typed(pilot, "stop")
+        await until(pilot, lambda: "stop flight-delay" in commands(app))
+        assert not [one for one in commands(app) if one.startswith("stop training ")], "nothing trains"
+
+
+async def test_the_palette_waits_for_a_question(workspace: Workspace) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("p", "N", "ctrl+p")
+        await pilot.pause()
+        assert isinstance(app.screen, Question)
+        await pilot.press("escape", "colon", "ctrl+p")
+        await pilot.pause()
+        assert isinstance(app.screen, Line)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 10)])
+async def test_a_question_can_be_read_and_answered_on_the_smallest_screens(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    app = make_app(made.normal(tmp_path / "flights"))
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        for key in ("a", "r"):  # with fields and without
+            await pilot.press(key)
+            await until(pilot, lambda: isinstance(app.screen, Question))
+            seen = ""
+            for turn in ("up", "down"):
+                for _ in range(10):
+                    await pilot.press(turn)
+                    seen += text(app)
+            assert all(part in seen for part in ("flight-delay", "$ mlops", "Enter does it"))
+            fields = app.screen.query(Input)
+            for field in fields:
+                assert app.screen.focused is field
+                await pilot.press("x")
+                await until(pilot, lambda field=field: app.screen.get_widget_at(*field.region.offset)[0] is field)
+                await pilot.press("tab")
+            assert [field.value for field in fields] == ["x"] * len(fields)
+            await pilot.press("escape")
+
+
+async def test_the_texts_of_the_last_commands_are_kept_and_of_the_others_one_line(workspace: Workspace) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(80, 40)) as pilot:
+        await settled(pilot)
+        for number in range(1, jobs.KEPT_TEXTS + 3):
+            job = jobs.Job(number, ("status",), out=f"answer {number}\n" * 2, code=0, ended=number)
+            app.jobs.append(job)
+            app._job_ended(job)
+        assert [bool(job.out) for job in app.jobs] == [False] * 2 + [True] * jobs.KEPT_TEXTS
+        await pilot.press("J")
+        await settled(pilot)
+        assert all(f"answer {job.number}" in text(app) for job in app.jobs)
+        app.open("output", "1")
+        await settled(pilot)
+        assert "is dropped" in text(app)
+        assert "answer 1" in text(app)
 
 
 async def test_what_a_command_printed_opens_no_page_while_a_filter_is_typed(workspace: Workspace) -> None:

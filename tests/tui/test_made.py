@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlops_tui.adapters.catalogue import release
 from mlops_tui.flows.keep import named
+from mlops_tui.flows.queries.board import board
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import hash_of
 from tests.cli.called import call
@@ -104,7 +107,37 @@ def test_status_says_of_each_pipeline_what_it_waits_for(normal: Workspace) -> No
     for name, text in NEXT.items():
         assert found[name]["next"].startswith(text)
     assert found["flight-delay"]["deployment_state"] == "running"
-    assert found["flight-delay"]["watch"].startswith("5 drifted: temp")
+    assert found["flight-delay"]["watch"].startswith("5 of 12 features drifted: temp")
+
+
+def test_runs_whose_test_rows_differ_are_not_compared_without_a_word(normal: Workspace) -> None:
+    for other, warned in (("74ee1b8167e7", True), ("fdca8007d499", False)):
+        words = ("runs", "compare", "fdca8007d499", other)
+        assert ("each on test rows of its own, so they do not compare alike" in call(normal.root, *words).out) is warned
+        assert call(normal.root, *words, "--json").json["same_test_rows"] is not warned
+
+
+def test_status_says_of_what_serves_what_home_says(normal: Workspace) -> None:
+    lines = {line.name: line for line in board(normal)}
+    for one in items(normal, "status"):
+        line = lines[one["name"]]
+        for name, said in (("monitor", "watch"), ("rules", "decided")):
+            station = next(found for found in line.stations if found.name == name)
+            told = (station.text, station.mark) if station.noun else (None, None)
+            assert (one[said], one[f"{said}_state"]) == told
+        assert (one["live_metric"], one["live_value"]) == (line.metric or None, line.live)
+
+
+def test_status_of_a_deployment_that_was_rolled_back_tells_of_the_version_that_serves(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path)
+    with workspace.catalogue.write(workspace.now()) as act:
+        item = release.deployment(act, "flight-delay")
+        assert item is not None
+        release.put_deployment(act, replace(item, version=1))
+        act.record("test.rollback", item.name)
+    found = next(one for one in items(workspace, "status") if one["name"] == "flight-delay")
+    assert found["watch"].startswith("the last report has no window of flight-delay:1, which serves")
+    assert (found["live_value"], found["watch_state"]) == (None, "off")
 
 
 def test_states_of_models_and_runs_are_all_there(normal: Workspace) -> None:

@@ -7,7 +7,7 @@ import shlex
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from textual.pilot import Pilot
 
 from mlops_tui.adapters.catalogue import release as catalogue
 from mlops_tui.flows.queries.served import answers, served
+from mlops_tui.flows.queries.traffic import Counted, Traffic
 from mlops_tui.flows.release import deployments
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Contest, Curves, Histogram, Metric, MetricDifference, Reliability, Residuals, Roc
 from mlops_tui.tui import jobs, verbs
 from mlops_tui.tui.app import MissionControl, make_app
 from mlops_tui.tui.release import contest
-from mlops_tui.tui.release.deployment import Deployment
+from mlops_tui.tui.release.deployment import SHOWN, Deployment, by_time
 from mlops_tui.tui.release.model import Model
 from mlops_tui.tui.release.versus import Versus
 from mlops_tui.tui.widgets.table import Table
@@ -342,6 +343,18 @@ async def test_a_deployment_page_shows_what_served_before_and_its_log(normal: Wo
         assert app.screen.ref == f"{NAME}:1"
 
 
+async def test_a_log_that_goes_while_the_page_is_open_is_no_bug(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path / "normal")
+    app = make_app(workspace)
+    async with app.run_test(size=LARGE) as pilot:
+        page = await opened(pilot, app, "deployment", NAME)
+        assert page.data.log
+        deployments.log_file(workspace, NAME).unlink()
+        page.reload()
+        await until(pilot, lambda: "it has written nothing yet" in text(app))
+        assert page.failed is None
+
+
 async def test_s_on_a_deployment_serves_the_champion_under_its_own_name(tmp_path: Path) -> None:
     workspace = made.normal(tmp_path / "normal")
     with workspace.catalogue.write(made.NOW) as act:
@@ -424,14 +437,73 @@ async def test_traffic_is_drawn_look_by_look_while_the_page_is_open(busy: Worksp
         assert second.requests_per_second == pytest.approx(10 / second.seconds)
 
 
+async def test_traffic_goes_on_behind_a_dialog(busy: Workspace) -> None:
+    app = make_app(busy)
+    async with app.run_test(size=SMALL) as pilot:
+        page = await opened(pilot, app, "deployment", NAME)
+        await pilot.press("z")
+        assert not isinstance(app.screen, Deployment)
+        seen = len(page.looks)
+        await until(pilot, lambda: len(page.looks) > seen)
+        assert not isinstance(app.screen, Deployment)
+
+
+def look(at: float, seconds: float, rate: float) -> Traffic:
+    """A look at a server, by when it was and how long the one before was ago."""
+    moment = made.NOW + timedelta(seconds=at)
+    return Traffic(NAME, moment, 1, Counted(), seconds, requests_per_second=rate)
+
+
+def test_rates_are_drawn_by_time_not_by_look() -> None:
+    looks = [look(2, 2, 1.0), look(4, 2, 2.0), look(24, 20, 3.0), look(26, 2, 4.0)]
+    drawn = by_time(looks, lambda one: one.requests_per_second)
+    assert len(drawn) == SHOWN
+    assert drawn[-14:] == [None, 1.0, 2.0, *[3.0] * 10, 4.0]
+    assert by_time([], lambda one: one.requests_per_second) == [None] * SHOWN
+    month = 30 * 86_400.0
+    assert by_time([look(month, month, 5.0)], lambda one: one.requests_per_second) == [5.0] * SHOWN
+
+
+async def test_a_deployment_that_does_not_run_has_no_process_and_its_address_stands_whole(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path / "normal")
+    host = "a-machine-with-a-long-name.and-a-domain-that-is-longer.than-a-line-of-eighty-columns.example.org"
+    with workspace.catalogue.write(made.NOW) as act:
+        known = catalogue.deployment(act, NAME)
+        assert known is not None
+        catalogue.put_deployment(act, replace(known, wanted="stopped", stopped_at=made.NOW, pid=4711, host=host))
+        act.record("deployment.stopped", NAME)
+    app = make_app(workspace)
+    async with app.run_test(size=SMALL) as pilot:
+        page = await opened(pilot, app, "deployment", NAME)
+        page.query_one("#history", Table).focus()
+        await until(pilot, lambda: "Bento flight-delay:v3" in text(app))
+        assert "4711" not in text(app)
+        shown = "".join(line.strip() for line in text(app).splitlines())
+        assert shown.count(f"http://{host}:{known.port}") == 2  # on its own line, and of what served
+
+
+@pytest.mark.parametrize("noun", ["model", "deployment"])
+async def test_home_and_end_bring_the_row_under_the_cursor_into_view(normal: Workspace, noun: str) -> None:
+    app = make_app(normal)
+    async with app.run_test(size=(80, 16)) as pilot:
+        page = await opened(pilot, app, noun, NAME)
+        for table in page.query(Table):
+            table.focus(scroll_visible=False)
+            for key in ("end", "home", "end"):
+                page.query_one("#scroll").scroll_home(animate=False, immediate=True)
+                await pilot.press(key)
+                row = table.region.y + 1 + table.cursor - table.scroll_offset.y
+                view = page.query_one("#scroll").region
+                assert view.y <= row < view.bottom, (table.id, key)
+
+
 def test_a_look_at_all_servers_goes_on_where_one_does_not_answer(busy: Workspace) -> None:
     with busy.catalogue.write(made.NOW) as act:
         known = catalogue.deployment(act, NAME)
         assert known is not None
         catalogue.put_deployment(act, replace(known, name="gone", pid=0, born=0.0))
         act.record("deployment.started", "gone")
-    names = [one.deployment.name for one in served(busy)]
-    found = answers(busy, names, {})
+    found = answers(busy, [one.deployment for one in served(busy)], {})
     assert {name: one.total is not None for name, one in found.items()} == {NAME: True, "gone": False}
     assert [one.state for one in served(busy)] == ["running", "down"]
     assert all(one.champion == f"{NAME}:3" for one in served(busy))

@@ -21,11 +21,12 @@ from mlops_tui.adapters.catalogue import watch as rows
 from mlops_tui.config import Rule
 from mlops_tui.flows.queries import watched
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Backtest, Decision, PolicyResult, RuleResult, StepResult, to_json
+from mlops_tui.records import Backtest, Decision, PolicyResult, RuleResult, StepResult, WindowReport, to_json
 from mlops_tui.tui import jobs
 from mlops_tui.tui.app import MissionControl, make_app
 from mlops_tui.tui.jobs import Job
 from mlops_tui.tui.page import Page
+from mlops_tui.tui.watch import feature
 from mlops_tui.tui.watch.backtest import BacktestPage
 from mlops_tui.tui.watch.decision import DecisionPage
 from mlops_tui.tui.watch.feature import FeaturePage, parse_ref
@@ -210,6 +211,17 @@ async def test_an_agent_that_is_down_while_rules_exist_and_what_did_not_arrive_s
     assert any(row.cells[0].text.endswith("notice") for row in found)
 
 
+async def test_what_an_agent_said_that_cannot_be_read_is_no_agent_and_no_bug(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path)
+    async with make_app(workspace).run_test(size=SIZE) as pilot:
+        page = await to_tab(pilot, "agent")
+        (workspace.home / "agent.json").unlink()
+        (workspace.home / "agent.json").mkdir()
+        page.reload()
+        await until(pilot, lambda: "none has worked for this workspace yet" in text(pilot.app))  # type: ignore[arg-type]
+        assert page.failed is None
+
+
 # ── a report and its features ────────────────────────────────────────────────────────────────────
 
 
@@ -237,14 +249,37 @@ async def test_brackets_go_through_the_reports_of_a_deployment(normal: Workspace
         await until(pilot, lambda: page.data.report.id == newest)  # type: ignore[union-attr]
 
 
+def shifted(one: WindowReport, weeks: int) -> WindowReport:
+    """The same window so many weeks later."""
+    return replace(one, start=one.start + weeks * made_watch.WEEK, end=one.end + weeks * made_watch.WEEK)
+
+
+def put_windows(workspace: Workspace, windows: Sequence[WindowReport]) -> None:
+    """Make these the windows of the newest report."""
+    with making_of(workspace) as making:
+        report = made_watch.report("flight-delay", "flight-delay", 3, range(1), moment("10-15 11:58"))
+        made_watch.put_report(making, replace(report, windows=tuple(windows)))
+
+
+@pytest.mark.parametrize("size", [SIZE, (200, 48)])
+async def test_time_without_predictions_takes_no_room_and_is_told(tmp_path: Path, size: tuple[int, int]) -> None:
+    workspace = made.normal(tmp_path)
+    put_windows(workspace, [*(made_watch.window(at, 3) for at in range(8)), shifted(made_watch.window(7, 3), 680)])
+    async with make_app(workspace).run_test(size=size) as pilot:
+        page = await opened(pilot, "report", "flight-delay")
+        assert "⋯ left out: 679 windows without a prediction, 2013-10-10 to 2026-10-15" in said(page, "legend")
+        head = next(line for line in text(pilot.app).splitlines() if "worst window" in line)  # type: ignore[arg-type]
+        assert "⋯15 " in head if size == SIZE else "⋯10-15 " in head
+        assert said(page).startswith(" temp 2026-10-15 to 2026-10-22")
+        await pilot.press("left")
+        await until(pilot, lambda: " 2013-10-03 to 2013-10-10" in said(page))
+
+
 async def test_a_heat_map_of_more_windows_than_fit_follows_the_cursor(tmp_path: Path) -> None:
     workspace = made.normal(tmp_path)
-    week = timedelta(days=7)
-    with making_of(workspace) as making:
-        one = made_watch.window(3, 3)
-        windows = tuple(replace(one, start=one.start + at * week, end=one.end + at * week) for at in range(30))
-        report = made_watch.report("flight-delay", "flight-delay", 3, range(1), moment("10-15 11:58"))
-        made_watch.put_report(making, replace(report, windows=windows))
+    one = made_watch.window(3, 3)
+    windows = [shifted(one, at) for at in range(30)]
+    put_windows(workspace, windows)
     async with make_app(workspace).run_test(size=SIZE) as pilot:
         page = await opened(pilot, "report", "flight-delay")
         assert isinstance(page, ReportPage)
@@ -269,7 +304,7 @@ async def test_a_cell_opens_its_feature_whose_windows_are_counted_once_by_a_comm
         assert len(page.counted) == 8
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: "⣿ 2013-10-03 :3" in text(pilot.app))  # type: ignore[arg-type]
-        assert page.shell()[-2:] == ["--window", "2013-10-03T00:00:00"]
+        assert page.shell()[2:4] == ["--window", "2013-10-03T00:00:00"]
 
 
 async def test_a_busy_catalogue_does_not_begin_the_counting_again(
@@ -292,6 +327,50 @@ async def test_a_busy_catalogue_does_not_begin_the_counting_again(
         assert len(asked) == 1
         page.reload()
         await until(pilot, lambda: len(asked) == 2)
+
+
+async def test_a_held_arrow_key_starts_no_command_and_ends_the_one_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+    at_work: list[Sequence[str]] = []
+
+    async def slow(root: Path, words: Sequence[str]) -> dict[str, Any]:
+        asked.append(words)
+        at_work.append(words)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            at_work.remove(words)
+        return {}
+
+    monkeypatch.setattr(jobs, "answer", slow)
+    workspace = made.normal(tmp_path)
+    week = made_watch.window(3, 3)
+    put_windows(workspace, [shifted(week, at) for at in range(30)])
+    async with make_app(workspace).run_test(size=SIZE) as pilot:
+        await opened(pilot, "feature", "flight-delay temp")
+        await until(pilot, lambda: len(at_work) == 1)
+        monkeypatch.setattr(feature, "REST", 60.0)
+        await pilot.press(*["up"] * 29)
+        await until(pilot, lambda: not at_work)
+        assert len(asked) == 1
+        monkeypatch.setattr(feature, "REST", 0.0)
+        await pilot.press("end")
+        await until(pilot, lambda: len(asked) == 2)
+        assert f"{shifted(week, 29).start:%Y-%m-%dT%H:%M:%S}" in asked[1]
+
+
+async def test_a_feature_may_be_called_like_an_option(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path)
+    week = made_watch.window(3, 3)
+    odd = replace(week.features[0], feature="--json")
+    put_windows(workspace, [replace(week, features=(odd,))])
+    async with make_app(workspace).run_test(size=SIZE) as pilot:
+        page = await opened(pilot, "feature", "flight-delay --json")
+        await until(pilot, lambda: "cannot be counted" in text(pilot.app))  # type: ignore[arg-type]
+        assert "'--json'" in text(pilot.app)  # type: ignore[arg-type]  # as a feature that the model does not have
+        assert page.shell()[-3:] == ["--", "flight-delay", "--json"]
 
 
 async def test_a_feature_that_the_report_does_not_have_is_told_with_the_next_command(normal: Workspace) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from mlops_tui.adapters.catalogue import release
 from mlops_tui.adapters.catalogue.connection import Act
 from mlops_tui.records import (
+    AliasChange,
     Approval,
     Bento,
     DatasetVersion,
@@ -17,6 +18,8 @@ from mlops_tui.records import (
     Run,
     from_json,
 )
+
+MOMENT = "(created_at, rowid)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Newest:
     runs: dict[str, Trained]  # by pipeline
     models: dict[str, ModelVersion]
     champions: dict[str, ModelVersion]
-    approvals: dict[tuple[str, int], list[Approval]]  # of the newest model versions, oldest first
+    approvals: dict[tuple[str, int], list[Approval]]  # of the newest model versions and the champions, oldest first
+    moved: dict[str, AliasChange]  # by model: how its champion came to be so
     bentos: dict[str, tuple[Bento, ...]]  # by model, newest first
     deployments: dict[str, Deployment]
     reports: dict[str, tuple[str, str]]  # by deployment: the (id, hash) of its newest routine monitor report
@@ -47,7 +51,9 @@ def newest(act: Act) -> Newest:
     """Return the newest of everything, in one act; the cost follows the number of names, not of versions."""
     champions = "SELECT model, version FROM aliases WHERE alias = 'champion'"
     said: dict[tuple[str, int], list[Approval]] = {}
-    words = f"SELECT a.body FROM approvals a SEMI JOIN ({_newest_models()}) n USING (model, version)"
+    crowned = "alias = 'champion'"
+    both = f"{_newest_models()} UNION {champions}"
+    words = f"SELECT a.body FROM approvals a SEMI JOIN ({both}) n USING (model, version)"
     for word in _records(act, f"{words} ORDER BY a.created_at, a.rowid", Approval):
         said.setdefault((word.model, word.version), []).append(word)
     bentos: dict[str, tuple[Bento, ...]] = {}
@@ -59,16 +65,17 @@ def newest(act: Act) -> Newest:
         models={one.model: one for one in _versions(act, _newest_models())},
         champions={one.model: one for one in _versions(act, champions)},
         approvals=said,
+        moved={one.model: one for one in _last(act, "alias_changes", "model", MOMENT, AliasChange, crowned)},
         bentos=bentos,
         deployments={one.name: one for one in release.deployments(act)},
-        reports=_reports(act),
+        reports=reports(act),
         decisions=decisions(act),
     )  # fmt: skip
 
 
 def decisions(act: Act) -> dict[str, Decision]:
     """Return the newest decision of each pipeline."""
-    return {one.pipeline: one for one in _last(act, "decisions", "pipeline", "(created_at, rowid)", Decision)}
+    return {one.pipeline: one for one in _last(act, "decisions", "pipeline", MOMENT, Decision)}
 
 
 def _versions(act: Act, which: str) -> list[ModelVersion]:
@@ -92,9 +99,9 @@ def _runs(act: Act) -> dict[str, Trained]:
     return {pipeline: Trained(id_, status, runs.get(id_)) for pipeline, id_, status, _ in found}
 
 
-def _last(act: Act, table: str, name: str, order: str, kind: type[Any]) -> list[Any]:
+def _last(act: Act, table: str, name: str, order: str, kind: type[Any], where: str = "true") -> list[Any]:
     """Return of each name the last row; `arg_max` finds their ids without reading any other row's body."""
-    ids = f"SELECT arg_max(rowid, {order}) FROM {table} GROUP BY {name}"
+    ids = f"SELECT arg_max(rowid, {order}) FROM {table} WHERE {where} GROUP BY {name}"
     return _records(act, f"SELECT body FROM {table} WHERE rowid IN ({ids})", kind)
 
 
@@ -102,7 +109,8 @@ def _records(act: Act, sql: str, kind: type[Any], *values: object) -> list[Any]:
     return [from_json(row[0].encode(), kind) for row in act.query(sql, *values)]
 
 
-def _reports(act: Act) -> dict[str, tuple[str, str]]:
+def reports(act: Act) -> dict[str, tuple[str, str]]:
+    """Return (id, hash) of the newest routine monitor report of each deployment."""
     sql = (
         "SELECT deployment, arg_max(id, (created_at, rowid)), arg_max(hash, (created_at, rowid)) "
         "FROM monitor_reports WHERE routine GROUP BY deployment"

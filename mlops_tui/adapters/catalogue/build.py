@@ -190,6 +190,11 @@ def count(act: Act, table: Literal["runs", "model_versions"]) -> int:
     return int(row[0]) if row else 0
 
 
+def newest_versions(act: Act) -> dict[str, int]:
+    """Return the number of every model's newest version."""
+    return dict(act.query("SELECT model, max(version) FROM model_versions GROUP BY model"))
+
+
 def model_names(act: Act) -> list[str]:
     """Return all model names."""
     return [row[0] for row in act.query("SELECT DISTINCT model FROM model_versions ORDER BY model")]

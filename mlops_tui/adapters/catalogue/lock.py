@@ -56,11 +56,13 @@ def exclusive(path: Path, what: str, *, timeout: float, user: str) -> Iterator[N
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a living process holds `path`; a file that is not there is not held."""
+    """Return whether a living process holds `path`; one that is not there is not held, one hidden from us may be."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -68,6 +70,14 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def holder(path: Path) -> int | None:
+    """Return the pid that whoever held `path` last wrote into it, or None."""
+    try:
+        return int(json.loads(path.read_bytes())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _open(path: Path) -> int:

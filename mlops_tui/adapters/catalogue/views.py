@@ -129,7 +129,7 @@ def approvals(act: Act, versions: Sequence[ModelVersion]) -> list[Approval]:
 
 # ── everything that has a name ───────────────────────────────────────────────────────────────────
 
-# noun, what names it, a word on it, when it was made; the order is the one in which equally good hits are shown
+# noun, its reference, a word on it, when it was made; the order is the one in which equally good hits are shown
 NAMES = """
     SELECT 'pipeline' AS noun, unnest(?::VARCHAR[]) AS ref, '' AS about, NULL::TIMESTAMP AS made, 0 AS rank
     UNION ALL SELECT 'dataset', name, '', NULL, 1 FROM datasets
@@ -139,27 +139,46 @@ NAMES = """
     UNION ALL SELECT 'model version', model || ':' || version, 'run ' || run, created_at, 5 FROM model_versions
     UNION ALL SELECT 'bento', tag, model || ':' || version, created_at, 6 FROM bentos
 """
+# What is part of another object: its reference is the object's and its own name.
+PARTS = """
+    SELECT 'feature' AS noun, report || ' ' || name AS ref, 'in the newest report of ' || deployment AS about,
+        NULL::TIMESTAMP AS made, 7 AS rank, name
+    FROM (SELECT unnest(?::VARCHAR[]) AS report, unnest(?::VARCHAR[]) AS deployment, unnest(?::VARCHAR[]) AS name)
+    UNION ALL SELECT 'column', dataset || ' ' || name, 'of the dataset ' || dataset, NULL, 8, name
+    FROM (SELECT dataset, unnest(json_extract_string(body, '$.schema[*].name')) AS name FROM dataset_versions
+          SEMI JOIN (SELECT dataset, max(version) AS version FROM dataset_versions GROUP BY dataset) newest
+          USING (dataset, version))
+"""
 IDS = """
-    SELECT 'run', id, pipeline || ', ' || status, started_at, 7 FROM runs WHERE starts_with(id, nullif(?, ''))
-    UNION ALL SELECT 'decision', id, pipeline, created_at, 8 FROM decisions WHERE starts_with(id, nullif(?, ''))
-    UNION ALL SELECT 'report', id, deployment, created_at, 9 FROM monitor_reports WHERE starts_with(id, nullif(?, ''))
+    SELECT 'run', id, pipeline || ', ' || status, started_at, 9, id FROM runs WHERE starts_with(id, nullif(?, ''))
+    UNION ALL SELECT 'decision', id, pipeline, created_at, 10, id FROM decisions WHERE starts_with(id, nullif(?, ''))
+    UNION ALL SELECT 'report', id, deployment, created_at, 11, id FROM monitor_reports
+        WHERE starts_with(id, nullif(?, ''))
 """
 EACH = 8  # hits of one noun before those of the next
 
 
-def search(act: Act, text: str, pipelines: Sequence[str], limit: int) -> list[tuple[str, str, str]]:
-    """Return (noun, reference, about) of what has the text's letters in its name, in this order, or an id's beginning.
+Part = tuple[str, str, str]
+"""A monitor report, its deployment, and a feature in it."""
+
+
+def search(
+    act: Act, text: str, pipelines: Sequence[str], features: Sequence[Part], limit: int
+) -> list[tuple[str, str, str, str]]:
+    """Return (noun, reference, about, name) of what has the text's letters in its name or begins so with its id.
 
     Whole names come first, then names that begin with it, that have it in them, and the rest; among equals up to 8 of
-    each noun, newest first. `text` is in lower case.
+    each noun, newest first. `text` is in lower case; names that the catalogue does not know are given.
     """
     letters = "%".join(f"\\{letter}" if letter in "%_\\" else letter for letter in text)
     sql = (
-        f"WITH named AS ({NAMES}), hits AS (SELECT * FROM named WHERE lower(ref) LIKE ? ESCAPE '\\' UNION ALL {IDS}), "
-        "told AS (SELECT *, CASE WHEN lower(ref) = ? THEN 0 WHEN starts_with(lower(ref), ?) THEN 1 "
-        "WHEN contains(lower(ref), ?) THEN 2 ELSE 3 END AS fit FROM hits) "
-        "SELECT noun, ref, about FROM told ORDER BY fit, "
+        f"WITH named AS (SELECT *, ref AS name FROM ({NAMES}) UNION ALL {PARTS}), "
+        f"hits AS (SELECT * FROM named WHERE lower(name) LIKE ? ESCAPE '\\' UNION ALL {IDS}), "
+        "told AS (SELECT *, CASE WHEN lower(name) = ? THEN 0 WHEN starts_with(lower(name), ?) THEN 1 "
+        "WHEN contains(lower(name), ?) THEN 2 ELSE 3 END AS fit FROM hits) "
+        "SELECT noun, ref, about, name FROM told ORDER BY fit, "
         f"row_number() OVER (PARTITION BY noun, fit ORDER BY made DESC, ref) > {EACH}, rank, made DESC, ref LIMIT ?"
     )
-    found = act.query(sql, list(pipelines), f"%{letters}%", *(text,) * 6, limit)
-    return [(noun, ref, about) for noun, ref, about in found]
+    parts = ([one[at] for one in features] for at in range(3))
+    found = act.query(sql, list(pipelines), *parts, f"%{letters}%", *(text,) * 6, limit)
+    return [(noun, ref, about, name) for noun, ref, about, name in found]

@@ -136,6 +136,8 @@ def _end_badly(workspace: Workspace, run: Run, error: BaseException) -> None:
     """Write down that a run failed or was interrupted; the error itself goes on."""
     status: Literal["failed", "interrupted"] = "failed" if isinstance(error, Exception) else "interrupted"
     told = error.message if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
+    if status == "interrupted" and "KeyboardInterrupt" in told:  # itself, or a library's panic that it came to
+        told = f"stopped by {workspace.user}"
     with workspace.catalogue.read() as act:
         if build.runs_by_prefix(act, run.id)[0].status != "running":
             return  # the interruption came after the last transaction: the run is complete

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -48,7 +47,7 @@ def _trainer(workspace: Workspace, run: Run, path: Path) -> psutil.Process:
     """The process that holds a run's folder, which is known by its open file: a pid alone may be a stranger's."""
     import psutil
 
-    pid = _holder(path)
+    pid = lock.holder(path)
     with suppress(psutil.Error):
         process = psutil.Process(pid or 0)
         if process.uids().real != os.getuid() or str(path.resolve()) in {one.path for one in process.open_files()}:
@@ -58,21 +57,13 @@ def _trainer(workspace: Workspace, run: Run, path: Path) -> psutil.Process:
     raise Refused(f"the process that trains run {run.id} cannot be seen from here", "in a container? stop it in there")
 
 
-def _holder(path: Path) -> int | None:
-    """The pid that a lock's holder wrote into it, or None."""
-    try:
-        return int(json.loads(path.read_bytes())["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _check_may(workspace: Workspace, run: Run, trainer: psutil.Process) -> None:
     """Raise Refused for a process that is not ours to interrupt."""
     if trainer.uids().real != os.getuid():
         owner = trainer.username()
         raise Refused(f"run {run.id} is trained by process {trainer.pid} of {owner}", f"ask {owner} to stop it")
     agent = workspace.home / "locks" / "agent"
-    if _holder(agent) == trainer.pid and lock.is_held(agent):
+    if lock.holder(agent) == trainer.pid and lock.is_held(agent):
         raise Refused(
             f"run {run.id} is trained by the agent, process {trainer.pid}, which an interruption would end as a whole",
             f"to stop the agent: kill {trainer.pid}; its next start trains again; mlops agent status",

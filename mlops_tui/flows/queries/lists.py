@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mlops_tui.adapters.catalogue import Act, build, release, views
+from mlops_tui.adapters.catalogue import board as rows
 from mlops_tui.adapters.catalogue.views import View
 from mlops_tui.core import query
-from mlops_tui.core.approval import standing
-from mlops_tui.errors import InvalidInput, near_miss
+from mlops_tui.core.approval import among, standing
+from mlops_tui.errors import InvalidInput, MlopsError, near_miss
 from mlops_tui.flows.build import runs as training
-from mlops_tui.flows.queries.board import sketch
+from mlops_tui.flows.queries import watched
+from mlops_tui.flows.queries.sketches import sketch
 from mlops_tui.flows.release import models as released
 from mlops_tui.flows.release.models import Listed
 from mlops_tui.flows.workspace import Workspace
@@ -54,7 +58,7 @@ def model_rows(workspace: Workspace, ids: Sequence[int]) -> list[Listed]:
     """Return model versions with their aliases and where they stand, in the order of their ids."""
     with workspace.catalogue.read() as act:
         found = views.page(act, views.MODELS, ids)
-        said, aliases = views.approvals(act, found), release.aliases(act)
+        said, aliases, newest = views.approvals(act, found), release.aliases(act), build.newest_versions(act)
     words: dict[tuple[str, int], list[Approval]] = {}
     for word in said:
         words.setdefault((word.model, word.version), []).append(word)
@@ -63,7 +67,7 @@ def model_rows(workspace: Workspace, ids: Sequence[int]) -> list[Listed]:
         names.setdefault((model, number), []).append(alias)
     keys = [(one.model, one.version) for one in found]
     return [
-        Listed(one, tuple(names.get(key, ())), standing(one, words.get(key, ())))
+        Listed(one, tuple(names.get(key, ())), among(standing(one, words.get(key, ())), one, newest[one.model]))
         for one, key in zip(found, keys, strict=True)
     ]
 
@@ -122,22 +126,38 @@ def _measured(act: Act, view: View[Any]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Something that has a name: what it is, the reference that finds it, and a few words on it."""
+    """Something that has a name: what it is, the reference that finds it, a few words on it, and its name."""
 
     noun: str
     ref: str
     text: str
+    name: str
 
 
 def names(workspace: Workspace, text: str, limit: int = 40) -> list[Named]:
     """Return what has a text's letters in its name in this order, blanks apart, the best first; `limit` at the most.
 
     Pipelines, datasets, models, deployments, versions of datasets and models, and Bentos by name; runs, decisions and
-    monitor reports by the beginning of their id.
+    monitor reports by the beginning of their id; columns of the newest dataset versions, and features of the newest
+    monitor reports.
     """
     letters = "".join(text.split()).lower()
     if len(letters) > LONGEST or any("\ud800" <= letter <= "\udfff" for letter in letters):
         return []
     pipelines = sorted({sketch(path).name for path in (workspace.root / "pipelines").glob("*.toml")})
+    features = _features(workspace, letters)
     with workspace.catalogue.read() as act:
-        return [Named(*one) for one in views.search(act, letters, pipelines, limit)]
+        return [Named(*one) for one in views.search(act, letters, pipelines, features, limit)]
+
+
+def _features(workspace: Workspace, letters: str) -> list[views.Part]:
+    """The features with these letters in the newest report of each deployment; no letters are in none."""
+    with workspace.catalogue.read() as act:
+        reports = rows.reports(act) if letters else {}
+    like = re.compile(".*".join(map(re.escape, letters)), re.DOTALL)
+    found = []
+    for deployment, (id_, hash_) in reports.items():
+        with suppress(MlopsError):  # its page says what is wrong with it
+            names = watched.features_of(workspace, (id_, deployment, hash_))
+            found += [(id_, deployment, name) for name in names if like.search(name.lower())]
+    return found

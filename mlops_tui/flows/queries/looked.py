@@ -12,7 +12,7 @@ from pathlib import Path
 from mlops_tui.adapters import sources
 from mlops_tui.adapters.catalogue import build
 from mlops_tui.errors import MlopsError
-from mlops_tui.flows.queries.board import Sketch, sketch
+from mlops_tui.flows.queries.sketches import Sketch, sketch
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import SourceFile
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 from mlops_tui.adapters.catalogue import release
 from mlops_tui.flows.queries.traffic import Traffic, traffic
@@ -39,12 +38,8 @@ def served(workspace: Workspace) -> list[Served]:
     return [Served(one, deployments.state(one), champions.get(one.model)) for one in found]
 
 
-def answers(workspace: Workspace, names: Sequence[str], before: Mapping[str, Traffic]) -> dict[str, Traffic]:
-    """Ask these deployments' servers at once what they answered: since `before`, or since they started."""
+def answers(workspace: Workspace, asked: Sequence[Deployment], before: Mapping[str, Traffic]) -> dict[str, Traffic]:
+    """Ask these deployments' servers at once what they answered, by name: since `before`, or since they started."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = pool.map(partial(_since, workspace, before), names)
-        return dict(zip(names, asked, strict=True))
-
-
-def _since(workspace: Workspace, before: Mapping[str, Traffic], name: str) -> Traffic:
-    return traffic(workspace, name, before.get(name))
+        told = pool.map(lambda one: traffic(workspace, one, before.get(one.name)), asked)
+        return {one.deployment: one for one in told}

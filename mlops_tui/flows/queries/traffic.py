@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from math import isfinite
+from math import isfinite, isnan
 
 from mlops_tui.adapters import scrape
 from mlops_tui.flows.release import deployments
 from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Deployment
 
 ASKED = ("/predict", "/explain", "/labels")  # what clients are for; not the probes, nor this scrape
 PREDICT = ("/predict",)
@@ -50,15 +51,14 @@ class Traffic:
     remark: str | None = None
 
 
-def traffic(workspace: Workspace, deployment: str, before: Traffic | None = None) -> Traffic:
+def traffic(workspace: Workspace, item: Deployment, before: Traffic | None = None) -> Traffic:
     """Ask a deployment's server what it answered: since `before`, if it is the same server still, or its start.
 
-    Waits a second at most; raises NotFound for an unknown deployment.
+    Waits a second at most, and leaves the catalogue alone.
     """
-    item = deployments.get(workspace, deployment)
     state = deployments.state(item)
     text = scrape.fetch(item.url) if state == "running" else None
-    now = Traffic(deployment, workspace.now(), item.pid)
+    now = Traffic(item.name, workspace.now(), item.pid)
     if text is None:
         silent = f"its server does not answer at {item.url}/metrics" if state == "running" else f"it is {state}"
         return replace(now, remark=silent)
@@ -79,8 +79,20 @@ def counted(samples: Iterable[scrape.Sample]) -> Counted:
         rows=sum(_sums(found, "mlops_rows_total", "endpoint", PREDICT).values()),
         errors={outcome: count for outcome, count in outcomes.items() if count and outcome != "ok"},
         dropped={reason: count for reason, count in dropped.items() if count},
-        buckets=_sums(found, "mlops_request_seconds_bucket", "le", PREDICT),
+        buckets={
+            edge: count
+            for edge, count in _sums(found, "mlops_request_seconds_bucket", "le", PREDICT).items()
+            if _is_edge(edge)
+        },
     )
+
+
+def _is_edge(text: str) -> bool:
+    """Whether a text is a number, infinity among them: whoever listens at the port may say anything."""
+    try:
+        return not isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _sums(samples: list[scrape.Sample], name: str, label: str, endpoints: tuple[str, ...] = ()) -> dict[str, int]:

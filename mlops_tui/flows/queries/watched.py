@@ -5,21 +5,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from mlops_tui.adapters import processes
 from mlops_tui.adapters.catalogue import board, watch
-from mlops_tui.flows.queries.board import sketch
-from mlops_tui.flows.watch import notices
+from mlops_tui.flows.queries.sketches import sketch
+from mlops_tui.flows.watch import agent_file
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import AgentState, Decision, MonitorReport, Notice, RuleResult, from_json
-
-OWED = timedelta(days=7)  # how long a notice that was given up is still shown
 
 # ── rules ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,6 +120,18 @@ def report_of(workspace: Workspace, key: ReportKey) -> MonitorReport:
     return _report(workspace.objects.get, key[2])
 
 
+def features_of(workspace: Workspace, key: ReportKey) -> tuple[str, ...]:
+    """Return what a report measures, by name: features and the prediction; raises as `report_of` does."""
+    return _features(workspace.objects.get, key[2])
+
+
+@lru_cache(maxsize=512)
+def _features(read: Callable[[str], bytes], hash_: str) -> tuple[str, ...]:
+    windows = _report(read, hash_).windows
+    found = (one for window in windows for one in (*window.features, *filter(None, (window.prediction,))))
+    return tuple(dict.fromkeys(one.feature for one in found))
+
+
 @lru_cache(maxsize=512)
 def _report(read: Callable[[str], bytes], hash_: str) -> MonitorReport:
     return from_json(read(hash_), MonitorReport)
@@ -146,18 +152,11 @@ class Agent:
 
 def agent(workspace: Workspace) -> Agent:
     """Return how the workspace's agent does, and what nobody looks after while it does not."""
-    state = _agent_state(workspace)
+    found = agent_file.status(workspace)
     paths = (workspace.root / "pipelines").glob("*.toml")
     return Agent(
-        alive=state is not None and processes.alive(state.pid, state.born),
-        state=state,
-        undelivered=tuple(notices.undelivered(workspace, workspace.now() - OWED)),
+        alive=found.alive,
+        state=found.state,
+        undelivered=found.undelivered,
         ruled=sorted(sketch(path).name for path in paths if _said(path).rules),
     )
-
-
-def _agent_state(workspace: Workspace) -> AgentState | None:
-    try:
-        return from_json((workspace.home / "agent.json").read_bytes(), AgentState)
-    except (FileNotFoundError, msgspec.MsgspecError):  # another version's is as good as none
-        return None

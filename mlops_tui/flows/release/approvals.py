@@ -149,9 +149,10 @@ def set_alias(workspace: Workspace, reference: str, alias: str, reason: str = ""
     if alias == "champion":
         require_approved(workspace, version)
     with workspace.catalogue.write(workspace.now()) as act:
-        point(act, version.model, alias, version.version, reason or "set by hand")
+        why = reason or "set by hand"
+        point(act, version.model, alias, version.version, why)
         if not act.events:
-            act.record("model.alias", f"{version.model}@{alias}", version=version.version, reason="stays")
+            act.record("model.alias", f"{version.model}@{alias}", version=version.version, reason=f"stays: {why}")
     return version
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,29 +40,54 @@ def build(workspace: Workspace, reference: str, *, unapproved: bool = False) -> 
 def current(workspace: Workspace, version: ModelVersion, approved: bool = True) -> Bento | None:
     """Return the catalogue's Bento of exactly this content, service code and approval, or None."""
     with workspace.catalogue.read() as act:
-        found = release.bentos(act, key=bento_key(version, approved))
+        found = release.bentos(act, key=bento_key(version, approved, service_code()))
     return found[0] if found else None
 
 
 def is_there(workspace: Workspace, bento: Bento) -> bool:
     """Return whether a Bento's folder is still in the store."""
-    try:
-        store.find(workspace.home / "bentos", bento.tag)
-    except NotFound:
-        return False
-    return True
+    return store.is_there(workspace.home / "bentos", bento.tag)
 
 
-def bento_key(version: ModelVersion, approved: bool) -> str:
+def fitting(
+    workspace: Workspace, champion: ModelVersion, built: Sequence[Bento], code: str
+) -> tuple[Bento | None, str]:
+    """Return the approved Bento of exactly the champion's content and the `service_code`, of those `built`; else None.
+
+    With None comes why one has to be built.
+    """
+    of_version = [one for one in built if one.approved and one.version == champion.version]
+    if not of_version:
+        return None, f"the champion {champion.ref} has no Bento yet: it is built, and proven over HTTP"
+    key = bento_key(champion, True, code)
+    found = next((one for one in of_version if one.key == key), None)
+    if found is None:
+        tag = of_version[0].tag
+        return (
+            None,
+            f"{tag} is out of date: the champion, or the code that serves it, has changed since; it is built anew",
+        )
+    if not is_there(workspace, found):
+        return None, f"{found.tag} is gone from the store: it is built anew"
+    return found, ""
+
+
+def bento_key(version: ModelVersion, approved: bool, code: str) -> str:
     """Return the hash of all that makes a Bento: the model version's content, the code that serves it, its approval."""
-    return hash_of((version.ref, version.subject(), version.golden, service_code(), approved))
+    return hash_of((version.ref, version.subject(), version.golden, code, approved))
 
 
 def service_code() -> str:
-    """Return the hash of the code and the locked requirements that a Bento carries."""
+    """Return the hash of the code and the locked requirements that a Bento carries; read again when they change."""
+    paths = [store.PACKAGE / name for name in (*store.CARRIED, "service.lock")]
+    return _service_code(tuple((path, (stat := path.stat()).st_mtime_ns, stat.st_size) for path in paths))
+
+
+@lru_cache(maxsize=1)
+def _service_code(files: tuple[tuple[Path, int, int], ...]) -> str:
     hash_ = hashlib.sha256(store.ENTRY.encode())
-    for name in (*store.CARRIED, "service.lock"):
-        hash_.update((store.PACKAGE / name).read_bytes())
+    for path, _, _ in files:
+        hash_.update(path.read_bytes())
     return hash_.hexdigest()
 
 
@@ -79,7 +106,7 @@ def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento
         store.remove(home, built.tag)  # a Bento that is not proven does not count as built
         raise
     now = workspace.now()
-    key = bento_key(version, approved)
+    key = bento_key(version, approved, service_code())
     bento = Bento(
         built.tag, version.model, version.version, key, approved, built.size, parity, workspace.user, now
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,22 @@ from mlops_tui.errors import InvalidInput, NotFound
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import gates
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import METRICS, Breakdown, Contest, MetricDifference, ModelVersion, Run, Transform, from_json
+from mlops_tui.records import (
+    METRICS,
+    Breakdown,
+    Contest,
+    MetricDifference,
+    ModelVersion,
+    Run,
+    Task,
+    Transform,
+    from_json,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from mlops_tui.config import Target
-    from mlops_tui.core.intervals import Blocks
+    from mlops_tui.config import Gate, Target
     from mlops_tui.core.metrics import Answers
 
 MOST_VALUES = 20  # of a categorical feature that slices where no gate says by what
@@ -47,6 +57,7 @@ def curves(workspace: Workspace, reference: str, versus: str | None = None) -> C
     if second is not None and (second.created_at, second.version) > (first.created_at, first.version):
         newest, older = second, first
     ground = _ground(workspace, newest, older)
+    asked = _gates(workspace, newest.model)
     answers, remark = _answers(workspace, ground, older)
     models = [one for one in (first, second) if one is not None]
     both = [answers[one.ref] for one in models]
@@ -56,9 +67,9 @@ def curves(workspace: Workspace, reference: str, versus: str | None = None) -> C
         sets=_sets(ground, older),
         rows=ground.rows.height,
         left_out=ground.left_out,
-        models=tuple(core.curves(one.ref, answers[one.ref], edges) for one in models),
-        differences=_differences(both, _blocks(ground)) if len(both) == 2 else (),
-        breakdowns=_breakdowns(workspace, ground, both),
+        models=tuple(core.curves(one.ref, answers[one.ref], edges, ground.run.seed) for one in models),
+        differences=_differences(both, asked, ground.run.seed) if len(both) == 2 else (),
+        breakdowns=_breakdowns(workspace, ground, asked, both),
         remark=remark,
     )
 
@@ -121,49 +132,50 @@ def _sets(ground: _Ground, older: ModelVersion | None) -> str:
     return f"{test} that {older.ref} has not learned from"
 
 
-def _blocks(ground: _Ground) -> Blocks | None:
-    """The block of time of each row, where there are enough: rows of one day are alike."""
-    from mlops_tui.core import gain
-    from mlops_tui.core.monitor import is_time
+def _differences(both: list[Answers], asked: Sequence[Gate], seed: int) -> tuple[MetricDifference, ...]:
+    """How much better the first is by every metric that is defined for both: as a gate versus the champion judges it.
 
-    time = ground.run.settings.get("data", {}).get("time")
-    return gain.blocks(ground.rows[time]) if time and is_time(ground.rows.schema.get(time)) else None
-
-
-def _differences(both: list[Answers], blocks: Blocks | None) -> tuple[MetricDifference, ...]:
-    """How much better the first is by every metric that is defined for both."""
+    By row, with the gate's confidence and the run's seed, so that the gate report has the same figures.
+    """
     from mlops_tui.core import metrics
     from mlops_tui.core.curves import CONFIDENCE
 
     first, second = both
+    wanted = {gate.metric: gate.confidence for gate in asked if gate.versus}
     found = []
     for name in METRICS[first.task]:
-        one = metrics.compare(name, second, first, CONFIDENCE, 0, blocks)
+        confidence = wanted.get(name, CONFIDENCE)
+        one = metrics.compare(name, second, first, confidence, seed)
         if math.isfinite(one.difference):
-            found.append(MetricDifference(name, one.difference + 0.0, one.low, one.high, one.method))
+            found.append(MetricDifference(name, one.difference + 0.0, one.low, one.high, one.method, confidence))
     return tuple(found)
 
 
-def _breakdowns(workspace: Workspace, ground: _Ground, both: list[Answers]) -> tuple[Breakdown, ...]:
+def _breakdowns(
+    workspace: Workspace, ground: _Ground, asked: Sequence[Gate], both: list[Answers]
+) -> tuple[Breakdown, ...]:
     from mlops_tui.core import curves as core
 
-    asked = _slice_gates(workspace, ground) or _largest_categorical(workspace, ground)
+    sliced = _slice_gates(asked, ground.newest.task) or _largest_categorical(workspace, ground)
     return tuple(
         core.breakdown(both, column, gates.slices_of(ground.rows, column), metric)
-        for column, metric in asked
+        for column, metric in sliced
         if column in ground.rows.columns
     )
 
 
-def _slice_gates(workspace: Workspace, ground: _Ground) -> list[tuple[str, str]]:
-    """The column and metric of each gate by slice; none where the model's pipeline is not in this workspace."""
+def _gates(workspace: Workspace, model: str) -> list[Gate]:
+    """The gates of a model's pipeline; none where it is not in this workspace."""
     try:
-        settings, _ = lookup.pipeline(workspace, ground.newest.model)
+        return lookup.pipeline(workspace, model)[0].gates
     except NotFound:
         return []
-    known = METRICS[ground.newest.task]
-    asked = [(gate.slice, gate.metric) for gate in settings.gates if gate.slice and gate.metric in known]
-    return list(dict.fromkeys((column, metric) for column, metric in asked if metric))
+
+
+def _slice_gates(asked: Sequence[Gate], task: Task) -> list[tuple[str, str]]:
+    """The column and metric of each gate by slice."""
+    pairs = [(gate.slice, gate.metric) for gate in asked if gate.slice and gate.metric in METRICS[task]]
+    return list(dict.fromkeys((column, metric) for column, metric in pairs if metric))
 
 
 def _largest_categorical(workspace: Workspace, ground: _Ground) -> list[tuple[str, str]]:

@@ -64,7 +64,7 @@ def start(
             was_ours = known is not None and (known.host, known.port) == target
             _check_port(workspace, name, target, CLOSING_SECONDS if was_ours else 0)
         bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
-        if stays and stays.bento == bento.tag and stays.started_at >= bento.created_at:
+        if stays and serves(stays, bento):
             return stays, False
         with workspace.exclusive(f"port-{target[1]}", f"the port {target[1]}", timeout=READY_SECONDS):
             return _replace(workspace, name, bento, target, known if running else None), True
@@ -194,8 +194,10 @@ def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
     return ended, ran
 
 
-def rollback(workspace: Workspace, name: str, reference: str | None = None) -> tuple[Deployment, bool]:
-    """Make the former approved champion, or a named version, champion again and serve it."""
+def rollback(
+    workspace: Workspace, name: str, reference: str | None = None, comment: str = ""
+) -> tuple[Deployment, bool]:
+    """Make the former approved champion, or a named version, champion again and serve it; the comment says why."""
     from mlops_tui.flows.release import bentos
 
     known = get(workspace, name)
@@ -209,7 +211,8 @@ def rollback(workspace: Workspace, name: str, reference: str | None = None) -> t
     if version.model != known.model:
         raise InvalidInput(f"the deployment '{name}' serves {known.model}, not {version.model}")
     bento, _ = bentos.build(workspace, version.ref)
-    approvals.set_alias(workspace, version.ref, "champion", f"rollback of deployment {name}")
+    reason = f"rollback of deployment {name}" + (f": {comment}" if comment else "")
+    approvals.set_alias(workspace, version.ref, "champion", reason)
     return start(workspace, f"{bento.model}:{bento.version}", Place(name))
 
 
@@ -247,6 +250,11 @@ def state(deployment: Deployment) -> State:
     if processes.alive(deployment.pid, deployment.born):
         return "running"
     return "stopped" if deployment.wanted == "stopped" else "down"
+
+
+def serves(deployment: Deployment, bento: Bento) -> bool:
+    """Return whether a deployment serves a Bento as it is now: one that is built anew keeps its tag."""
+    return deployment.bento == bento.tag and deployment.started_at >= bento.created_at
 
 
 def log_file(workspace: Workspace, name: str) -> Path:

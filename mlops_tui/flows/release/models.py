@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_tui.adapters.catalogue import build, release
-from mlops_tui.core.approval import Standing, standing
+from mlops_tui.core.approval import Standing, among, standing
 from mlops_tui.core.compare import compare
 from mlops_tui.errors import InvalidInput, unknown
 from mlops_tui.flows import lookup
@@ -62,10 +62,18 @@ def list_models(workspace: Workspace, model: str | None, limit: int) -> list[Lis
         if model is not None and not found:
             raise unknown("model", model, build.model_names(act), "mlops models list")
         aliases, said = release.aliases(act, model), release.approvals(act, model)
+        newest = build.newest_versions(act)
     words: dict[tuple[str, int], list[Approval]] = {}
     for word in said:
         words.setdefault((word.model, word.version), []).append(word)
-    return [Listed(one, _names(aliases, one), standing(one, words.get((one.model, one.version), []))) for one in found]
+    return [
+        Listed(
+            one,
+            _names(aliases, one),
+            among(standing(one, words.get((one.model, one.version), [])), one, newest[one.model]),
+        )
+        for one in found
+    ]
 
 
 def _names(aliases: dict[tuple[str, str], int], version: ModelVersion) -> tuple[str, ...]:
@@ -80,9 +88,10 @@ def show(workspace: Workspace, reference: str) -> Shown:
         said = release.approvals(act, version.model, version.version)
         names = _names(release.aliases(act, version.model), version)
         history = release.alias_changes(act, version.model)
+        newest = build.newest_versions(act)[version.model]
     report = gates.report_of(workspace, version) if version.report else None
     details = lookup.run_details(workspace, run)
-    return Shown(version, names, standing(version, said), run, details, report, said, history)
+    return Shown(version, names, among(standing(version, said), version, newest), run, details, report, said, history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ def diff(workspace: Workspace, old: str, new: str) -> Difference:
     before, after = dict(a.details.importance), dict(b.details.importance)
     names = sorted(before.keys() | after.keys(), key=lambda name: -max(before.get(name, 0), after.get(name, 0)))
     importance = {name: (before.get(name), after.get(name)) for name in names}
-    same = (a.version.dataset_hash, a.version.rows) == (b.version.dataset_hash, b.version.rows)
+    same = compared.same_test_rows and a.version.dataset_hash == b.version.dataset_hash
     return Difference(a.version.ref, b.version.ref, same, compared.settings, compared.metrics, importance)
 
 

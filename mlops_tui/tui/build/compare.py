@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.widgets import Static
 
 from mlops_tui.core.compare import Compared, compare, flatten
 from mlops_tui.errors import InvalidInput, MlopsError
@@ -17,10 +16,11 @@ from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import LOWER_IS_BETTER, Metric, Run, RunDetails
 from mlops_tui.texts import plots
 from mlops_tui.texts.cells import age, cell
+from mlops_tui.texts.contest import tested
 from mlops_tui.tui.build.root import MOST_COMPARED, STATUS, fitting
 from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.verbs import Subject, Verb
-from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title
+from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 RUNS = (
@@ -51,11 +51,11 @@ class Compare(Detail[Loaded]):
             yield Part(RUNS, id="runs")
             with Container(classes="two"):
                 with Vertical():
-                    yield Title("Metrics on test rows: ▲ better, ▼ worse than A", id="metrics-title")
+                    yield Title("", id="metrics-title")
                     yield Part(id="metrics", most=18)
                     yield Title("Learning curves on validation rows", id="curves-title")
                     yield Drawn(id="curves")
-                    yield Static("", id="note")
+                    yield Words("", id="note")
                 with Vertical():
                     yield Title("Settings: ≠ what differs from A")
                     yield Part(id="settings", most=30)
@@ -84,15 +84,14 @@ class Compare(Detail[Loaded]):
             by_run = (Column(name, name, 16, wide, sorts=False) for name in names)
             part.columns = (Column("name", "", 18, 30, sorts=False), *by_run)
             part.put(list(made), made)
-        data_differ = len({(run.dataset, run.dataset_version) for run in shown}) > 1
-        told = "each on test rows of its own data, so they do not compare alike" if data_differ else "on test rows"
-        self.query_one("#metrics-title", Static).update(f"Metrics {told}: ▲ better, ▼ worse than A", layout=False)
+        told = tested(data.found.same_test_rows)
+        self.query_one("#metrics-title", Words).update(f"Metrics {told}: ▲ better, ▼ worse than A", layout=False)
         draw, left_out = _curves(data)
         self.query_one("#curves", Drawn).display = self.query_one("#curves-title").display = draw is not None
         if draw is not None:
             self.query_one("#curves", Drawn).put(draw)
         note = f"without a curve of this metric: {', '.join(left_out)}" if left_out else ""
-        self.query_one("#note", Static).update(note)
+        self.query_one("#note", Words).update(note)
 
     def behind(self, table: Table, key: Key) -> Opens | None:
         """A run."""

@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.flows import lookup
 from mlops_tui.flows.build import datasets
@@ -19,7 +18,7 @@ from mlops_tui.texts.bars import bars, hbars
 from mlops_tui.texts.cells import PROFILE_COLUMNS, age, bytes_text, cell, profile_row, profile_value
 from mlops_tui.tui.detail import Detail, Part
 from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.drawn import Draw, Drawn, facts
+from mlops_tui.tui.widgets.drawn import Draw, Drawn, Words, facts
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 FIGURES = frozenset(("distinct", "min", "median", "max", "null"))
@@ -42,19 +41,23 @@ class Loaded(NamedTuple):
 
 
 class Dataset(Detail[Loaded]):
-    """One dataset version; the column under the cursor is drawn."""
+    """One dataset version, by its reference and perhaps a column; the column under the cursor is drawn."""
 
     AUTO_FOCUS = "#columns"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "versus", "diff to the version before", show=False)]
 
+    def __init__(self, ref: str) -> None:
+        name, _, self.column = ref.partition(" ")
+        super().__init__(name)
+
     def body(self) -> ComposeResult:
         """What it is, what its contract found, its columns and the one under the cursor."""
-        yield Static("", id="facts")
+        yield Words("", id="facts")
         yield Part(FINDINGS, id="findings", most=3)
         with Container(classes="pair"):
             yield Table(COLUMNS, id="columns", empty="no columns")
             with Vertical(classes="beside"):
-                yield Static("", id="told")
+                yield Words("", id="told")
                 yield Drawn(id="drawn")
 
     def load(self, workspace: Workspace) -> Loaded:
@@ -69,11 +72,15 @@ class Dataset(Detail[Loaded]):
     def show(self, data: Loaded) -> None:
         """Everything; the cursor stays on its column."""
         since = age(data.version.created_at, self.workspace.now())
-        self.query_one("#facts", Static).update(_facts(data.version, since))
+        self.query_one("#facts", Words).update(_facts(data.version, since))
         found = dict(enumerate(data.version.findings))
         self.query_one("#findings", Part).put(list(found), {key: _finding(one) for key, one in found.items()})
         rows: dict[Key, tuple[Cell, ...]] = {one.name: _cells(one) for one in data.profile.columns}
-        self.query_one("#columns", Table).put(list(rows), rows)
+        table = self.query_one("#columns", Table)
+        table.put(list(rows), rows)
+        if self.column:
+            table.go_to(self.column)
+            self.column = ""
 
     def moved(self) -> None:
         """Draw the column under the cursor; of a finding, say all."""
@@ -83,14 +90,14 @@ class Dataset(Detail[Loaded]):
         if isinstance(table, Part) and isinstance(table.current, int):
             finding = self.data.version.findings[table.current]
             allowed = f"; allowed: {finding.allowed}" if finding.allowed else ""
-            self.query_one("#told", Static).update(Content(f" {finding.message}{allowed}"))
+            self.query_one("#told", Words).update(Content(f" {finding.message}{allowed}"))
             name: Key | None = finding.column
         else:
             name = table.current
         column = next((one for one in self.data.profile.columns if one.name == name), None)
         if column is not None:
             if not isinstance(table, Part):
-                self.query_one("#told", Static).update(_told(column))
+                self.query_one("#told", Words).update(_told(column))
             self.query_one("#drawn", Drawn).put(drawn(column, self.data.profile.rows))
 
     def on_descendant_focus(self) -> None:

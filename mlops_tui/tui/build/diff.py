@@ -11,7 +11,6 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.errors import InvalidInput, MlopsError
 from mlops_tui.flows import lookup
@@ -24,7 +23,7 @@ from mlops_tui.tui import jobs
 from mlops_tui.tui.build.dataset import axis
 from mlops_tui.tui.detail import Detail, Opens
 from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.drawn import Draw, Drawn, facts
+from mlops_tui.tui.widgets.drawn import Draw, Drawn, Words, facts
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 COLUMNS = (
@@ -60,11 +59,11 @@ class Diff(Detail[Pair]):
 
     def body(self) -> ComposeResult:
         """What differs as a whole, then column by column."""
-        yield Static("", id="facts")
+        yield Words("", id="facts")
         with Container(classes="pair"):
             yield Table(COLUMNS, id="columns", empty="no column in common")
             with Vertical(classes="beside"):
-                yield Static("", id="told")
+                yield Words("", id="told")
                 yield Drawn(id="drawn")
 
     def load(self, workspace: Workspace) -> Pair:
@@ -99,7 +98,7 @@ class Diff(Detail[Pair]):
         if "error" in self.answer:
             error = self.answer["error"]
             self._trouble(MlopsError(str(error["message"]), str(error.get("hint") or "")))
-        self.query_one("#facts", Static).update(_facts(self.data, self.answer))
+        self.query_one("#facts", Words).update(_facts(self.data, self.answer))
         shifts: dict[Key, dict[str, Any]] = {one["column"]: one for one in self.answer.get("shifts", ())}
         rows = {name: _cells(one) for name, one in shifts.items()}
         rows |= {name: (Cell(name),) for name in self.data.columns if name not in rows}
@@ -118,7 +117,7 @@ class Diff(Detail[Pair]):
         names = [f"{one.dataset}:{one.version}" for one in (self.data.old, self.data.new)]
         parts = (f"{label}: {_words(one)}" for label, one in zip(names, (old, new), strict=True))
         told = Content.assemble(" ", Content.styled(name, "bold"), f"  {'; '.join(parts)}")
-        self.query_one("#told", Static).update(told)
+        self.query_one("#told", Words).update(told)
         present = [rows - one.nulls for rows, one in ((self.data.old.rows, old), (self.data.new.rows, new))]
         self.query_one("#drawn", Drawn).put(_drawn((old, new), names, present))
 

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.core.compare import flatten
 from mlops_tui.errors import MlopsError
 from mlops_tui.flows.queries.board import Line, board
 from mlops_tui.flows.queries.looked import look
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.texts.cells import age
+from mlops_tui.texts.cells import MARKS, age
 from mlops_tui.tui.detail import Detail, Opens, Part
-from mlops_tui.tui.home import MARKS, TONES, WORDS
-from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.drawn import Title, facts
+from mlops_tui.tui.home import TONES, WORDS, of_use
+from mlops_tui.tui.verbs import Subject, Verb
+from mlops_tui.tui.widgets.drawn import Title, Words, facts
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 if TYPE_CHECKING:
@@ -49,19 +48,21 @@ class Loaded(NamedTuple):
 class Pipeline(Detail[Loaded]):
     """One pipeline, by name."""
 
+    breathes = 5.0  # files arrive, ages grow
+
     def body(self) -> ComposeResult:
         """Stations and plan left, settings right; one below the other where there is no room."""
         with VerticalScroll(id="scroll", can_focus=False):
-            yield Static("", id="head")
+            yield Words("", id="head")
             with Container(classes="two"):
                 with Vertical():
                     yield Part(STATIONS, id="stations")
-                    yield Static("", id="told")
+                    yield Words("", id="told")
                     yield Title("A run now would", id="steps-title")
                     yield Part(STEPS, id="steps")
                 with Vertical():
                     yield Title("Settings, defaults too", id="settings-title")
-                    yield Static("", id="settings")
+                    yield Words("", id="settings")
 
     def load(self, workspace: Workspace) -> Loaded:
         """Its line on the board, its plan, its settings; raises NotFound for one that there is not."""
@@ -85,7 +86,7 @@ class Pipeline(Detail[Loaded]):
     def show(self, data: Loaded) -> None:
         """All of it."""
         told = str(data.settings.get("pipeline", {}).get("description", ""))
-        self.query_one("#head", Static).update(_head(data, told))
+        self.query_one("#head", Words).update(_head(data, told))
         now = self.workspace.now()
         stations: dict[Key, tuple[Cell, ...]] = {
             one.name: (Cell(one.name, "lit"), Cell(f"{MARKS[one.mark]} {WORDS[one.mark]}", TONES[one.mark]),
@@ -101,7 +102,7 @@ class Pipeline(Detail[Loaded]):
         self.query_one("#steps", Part).put(list(steps), steps)
         settings = flatten(data.settings)
         texts = [(key, json.dumps(value, ensure_ascii=False, default=str)) for key, value in settings.items()]
-        self.query_one("#settings", Static).update(facts(texts))
+        self.query_one("#settings", Words).update(facts(texts))
         self.query_one("#steps-title").display = bool(steps)
         self.query_one("#settings-title").display = bool(settings)
 
@@ -115,7 +116,7 @@ class Pipeline(Detail[Loaded]):
             texts = {step.step: step.reason for step in self.data.steps}
         name = str(table.current)
         told = Content.assemble(Content.styled(f"{name}: ", "bold"), texts[name]) if name in texts else Content("")
-        self.query_one("#told", Static).update(told)
+        self.query_one("#told", Words).update(told)
 
     def on_descendant_focus(self) -> None:
         """Another table has the keys."""
@@ -128,7 +129,12 @@ class Pipeline(Detail[Loaded]):
 
     def subject(self) -> Subject:
         """The pipeline, with what belongs to it."""
-        return Subject("pipeline", self.ref, self.data.line.refs if self.data else {})
+        line = self.data.line if self.data else None
+        return Subject("pipeline", self.ref, line.refs, line.waits) if line else Subject("pipeline", self.ref)
+
+    def acts(self) -> list[Verb]:
+        """Those that are of use where it stands."""
+        return of_use(super().acts(), self.data.line if self.data else None)
 
     def keys(self) -> tuple[tuple[str, str], ...]:
         """Its own key."""
@@ -142,7 +148,8 @@ class Pipeline(Detail[Loaded]):
 def _head(data: Loaded, told: str) -> Content:
     wrong = data.wrong
     needs = Content.styled(data.line.needs, "$text-accent" if data.line.urgency == 0 else "")
-    lines = [facts([("file", f"{data.path}   E opens it in $EDITOR"), ("about", told), ("needs", needs)])]
+    named = [("about", told), ("champion", data.line.champion), ("needs", needs)]
+    lines = [facts([("file", f"{data.path}   E opens it in $EDITOR"), *named])]
     if wrong is not None:
         hint = f"\nnext: {wrong.hint}" if wrong.hint else ""
         lines.append(Content.assemble(Content.styled(f"✗ {wrong.message}", "$text-error"), hint))

@@ -13,7 +13,7 @@ from mlops_tui.flows.queries import lists
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import DatasetVersion, Run
 from mlops_tui.texts.cells import age
-from mlops_tui.tui.lists import Found, Lists, Row, Tab, kept
+from mlops_tui.tui.lists import Asked, Found, Lists, Row, Tab, kept
 from mlops_tui.tui.verbs import Subject, Verb
 from mlops_tui.tui.widgets.table import Cell, Column, Key
 
@@ -142,13 +142,14 @@ class Build(Lists):
     tabs: ClassVar[tuple[Tab, ...]] = (DATASETS, _runs(()), PIPELINES)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "versus", "put side by side", show=False)]
 
-    def load(self, workspace: Workspace) -> Found:
-        """The list that is shown; that of runs has a column for every metric that there is."""
-        if self.tab.name == "runs":
+    def listed(self, workspace: Workspace, asked: Asked) -> Found:
+        """The list that is asked for; that of runs has a column for every metric that there is."""
+        if asked.tab.name == "runs":
             runs = _runs(lists.metrics(workspace))
-            if runs.columns != self.tab.columns:
+            if runs.columns != asked.tab.columns:
                 self.tabs = (DATASETS, runs, PIPELINES)  # type: ignore[misc]  # this page's, in place of the class's
-        return super().load(workspace)
+                asked = asked._replace(tab=runs)
+        return super().listed(workspace, asked)
 
     def show(self, data: Found) -> None:
         """The list, with the columns that it has now."""

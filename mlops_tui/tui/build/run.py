@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.core.compare import flatten
 from mlops_tui.errors import MlopsError
@@ -26,7 +25,7 @@ from mlops_tui.tui.build import parts
 from mlops_tui.tui.build.root import STATUS, fitting
 from mlops_tui.tui.detail import FACTS, Detail, Fact, Opens, Part
 from mlops_tui.tui.verbs import Subject, Verb
-from mlops_tui.tui.widgets.drawn import Drawn, Title, facts
+from mlops_tui.tui.widgets.drawn import Drawn, Title, Words, facts
 from mlops_tui.tui.widgets.table import Key, Table
 
 EVERY = 0.25  # seconds between two looks at what a live run says
@@ -41,6 +40,7 @@ class Loaded(NamedTuple):
     details: RunDetails | None
     lost: str  # why the details cannot be read, though there should be some
     model: str
+    waits: bool  # whether the model waits for a person
     events: tuple[Told, ...]
     read: int
 
@@ -48,6 +48,7 @@ class Loaded(NamedTuple):
 class RunPage(Detail[Loaded]):
     """One run, by its id or the beginning of it."""
 
+    breathes = 20.0  # its age grows
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "belongs('model')", "its model", show=False),
         Binding("d", "belongs('dataset')", "its dataset", show=False),
@@ -58,7 +59,7 @@ class RunPage(Detail[Loaded]):
         with VerticalScroll(id="scroll", can_focus=False), Container(classes="two"):
             with Vertical():
                 yield Part(FACTS, id="facts", most=20)
-                yield Static("", id="progress")
+                yield Words("", id="progress")
                 yield Title("Metrics", id="metrics-title")
                 yield Part(parts.METRICS, id="metrics")
                 yield Title("Learning curve", id="curve-title")
@@ -69,11 +70,11 @@ class RunPage(Detail[Loaded]):
                 yield Title("Importance: share of the total gain", id="importance-title")
                 yield Drawn(id="importance")
                 yield Title("Log", id="log-title")
-                yield Static("", id="log")
+                yield Words("", id="log")
                 yield Title("CPU seconds", id="timings-title")
-                yield Static("", id="timings")
+                yield Words("", id="timings")
                 yield Title("Parameters", id="parameters-title")
-                yield Static("", id="parameters")
+                yield Words("", id="parameters")
 
     def on_mount(self) -> None:
         """The clock of a live run stands still until there is one."""
@@ -90,7 +91,8 @@ class RunPage(Detail[Loaded]):
                 lost = error.message
         made = lists.model_rows(workspace, lists.models(workspace, f"run={run.id}"))
         events, read = live.follow(workspace, run.id)
-        return Loaded(run, details, lost, made[0].version.ref if made else "", tuple(events), read)
+        model, waits = (made[0].version.ref, made[0].standing.state == "waiting") if made else ("", False)
+        return Loaded(run, details, lost, model, waits, tuple(events), read)
 
     def title_in_path(self) -> str:
         """Its whole id."""
@@ -117,9 +119,9 @@ class RunPage(Detail[Loaded]):
         drawing.styles.height = len(importance)
         drawing.put(lambda width, height: hbars(importance, width, height))
         timings = list(details.timings.items()) if details else []
-        self.query_one("#timings", Static).update(facts([(name, f"{seconds:8.2f}") for name, seconds in timings]))
+        self.query_one("#timings", Words).update(facts([(name, f"{seconds:8.2f}") for name, seconds in timings]))
         parameters = list(flatten(details.parameters).items()) if details else []
-        self.query_one("#parameters", Static).update(facts([(name, cell(value)) for name, value in parameters]))
+        self.query_one("#parameters", Words).update(facts([(name, cell(value)) for name, value in parameters]))
         self._show_if(metrics=metrics, folds=folds, importance=importance, timings=timings, parameters=parameters)
 
     def _show_words(self, data: Loaded) -> None:
@@ -129,8 +131,8 @@ class RunPage(Detail[Loaded]):
         self._show_if(curve=curve, log=lines)
         if curve:
             self.query_one("#curve", Drawn).put(parts.drawn(curve))
-        self.query_one("#log", Static).update(Content("\n".join(lines)))
-        progress = self.query_one("#progress", Static)
+        self.query_one("#log", Words).update(Content("\n".join(lines)))
+        progress = self.query_one("#progress", Words)
         progress.display = data.run.status == "running"
         if progress.display:
             progress.update(parts.progress(data.events, self.size.width))
@@ -171,7 +173,8 @@ class RunPage(Detail[Loaded]):
             return Subject("run", self.ref)
         run = self.data.run
         refs = {"pipeline": run.pipeline, "dataset": f"{run.dataset}:{run.dataset_version}", "model": self.data.model}
-        return Subject("run", run.id, {noun: ref for noun, ref in refs.items() if ref})
+        waits = "model" if self.data.waits else ""
+        return Subject("run", run.id, {noun: ref for noun, ref in refs.items() if ref}, waits)
 
     def acts(self) -> list[Verb]:
         """Only what trains can be stopped, only what has ended can be done again."""
@@ -195,7 +198,7 @@ def _facts(data: Loaded, now: datetime) -> list[Fact]:
     dataset = f"{run.dataset}:{run.dataset_version}"
     return [
         Fact("status", f"{mark} {run.status}", tone),
-        Fact("error", run.error or "", "fail"),
+        Fact("ended" if run.status == "interrupted" else "error", run.error or "", tone),
         Fact("results", f"✗ {data.lost}" if data.lost else "", "fail"),
         Fact("why", run.reason),
         Fact("pipeline", run.pipeline, opens=("pipeline", run.pipeline)),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.flows.queries.served import Served, served
 from mlops_tui.flows.release import bentos
@@ -16,7 +15,7 @@ from mlops_tui.records import Parity
 from mlops_tui.texts.cells import age, bytes_text, cell
 from mlops_tui.tui.release.parts import PARTS, Rows, Sheet, part
 from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.drawn import Title, facts
+from mlops_tui.tui.widgets.drawn import Title, Words, facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Bento(Sheet[Found]):
     def sections(self) -> ComposeResult:
         """The proof, and what it belongs to."""
         yield Title("Parity: golden rows through HTTP against the model in process")
-        yield Static("", id="parity")
+        yield Words("", id="parity")
         yield Title("Belongs to")
         yield Rows(PARTS, id="parts")
 

@@ -10,6 +10,7 @@ from mlops_tui.records import Contest, Metric, MetricDifference
 from mlops_tui.texts import plots
 from mlops_tui.texts.bars import bars
 from mlops_tui.texts.cells import figure
+from mlops_tui.texts.contest import better_by, confident
 from mlops_tui.tui.release.parts import Line
 from mlops_tui.tui.widgets.drawn import Draw
 from mlops_tui.tui.widgets.table import Cell, Column
@@ -45,7 +46,7 @@ def metric_lines(found: Contest) -> list[Line]:
         one = differences.get(name)
         values = [_figure(side.get(name)) for side in sides]
         mark, tone, told = _judged(one) if one else ("", "", f"{name}: {' → '.join(values)}")
-        better = [Cell(_interval(one), tone)] if one else []
+        better = [Cell(better_by(one), tone)] if one else []
         lines.append(Line((Cell(mark, tone), Cell(name, "lit"), *map(Cell, values), *better), told))
     return lines
 
@@ -56,12 +57,7 @@ def _judged(one: MetricDifference) -> tuple[str, str, str]:
     if one.low is not None and one.high is not None:
         word = "better" if one.low > 0 else "worse" if one.high < 0 else word
     said = word if word == "not told apart" else f"the challenger is {word}"
-    return (*SIGNS[word], f"{one.metric}: {said}: {_interval(one)}; 95 % interval, {one.method}; positive is better")
-
-
-def _interval(one: MetricDifference) -> str:
-    known = one.low is not None and one.high is not None
-    return f"{one.difference:+.4f}" + (f" ({one.low:+.4f} to {one.high:+.4f})" if known else "")
+    return (*SIGNS[word], f"{one.metric}: {said}: {better_by(one)}; {confident(one)}; positive is better")
 
 
 def _figure(one: Metric | None) -> str:
@@ -103,12 +99,6 @@ def slice_title(found: Contest | None) -> str:
     """Return what the slices are of."""
     sliced = [f"{one.metric} by {one.column}" for one in found.breakdowns] if found else []
     return f"Slices: {', '.join(sliced)}" if sliced else "Slices"
-
-
-def rows_text(found: Contest) -> str:
-    """Return on which rows the versions were measured."""
-    left_out = f", {found.left_out:,} others left out" if found.left_out else ""
-    return f"{found.sets}: {found.rows:,} rows{left_out}"
 
 
 def plots_of(found: Contest) -> list[tuple[str, Draw]]:

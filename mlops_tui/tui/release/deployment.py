@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,12 +12,12 @@ from pathlib import Path
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.errors import NotFound, unknown
 from mlops_tui.flows.queries.served import Served, served
 from mlops_tui.flows.queries.traffic import Traffic, traffic
 from mlops_tui.flows.release import deployments
+from mlops_tui.flows.release.deployments import State
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Deployment as Item
 from mlops_tui.texts.cells import age, cell
@@ -26,11 +26,11 @@ from mlops_tui.tui.output import ESCAPES
 from mlops_tui.tui.release.lists import deployment_subject
 from mlops_tui.tui.release.parts import PARTS, Line, Rows, Sheet, part, stating
 from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.drawn import Title, facts
+from mlops_tui.tui.widgets.drawn import Title, Words, facts
 from mlops_tui.tui.widgets.table import Cell, Column
 
-KEPT = 150  # looks at its traffic: five minutes
-SHOWN = 40  # of them in a line
+SHOWN = 40  # characters of a line of rates
+STEP = 2  # seconds that each stands for, as long as from one look to the next
 SPAN = timedelta(seconds=1)  # rates are over no less
 LOG_LINES = 12
 HISTORY = (Column("model", "served", 8, 30, sorts=False), Column("since", "from", 10, 19, sorts=False),
@@ -60,14 +60,14 @@ class Deployment(Sheet[Found]):
 
     def __init__(self, ref: str) -> None:
         super().__init__(ref)
-        self.looks: deque[Traffic] = deque(maxlen=KEPT)  # at the server that answers now, while the page is open
+        self.looks: deque[Traffic] = deque(maxlen=SHOWN + 2)  # at the server that answers now, while the page is open
         self._read_at: tuple[int, ...] = ()  # the catalogue's stamp; the page's own is of the load that has begun
         self._log: Path | None = None
 
     def sections(self) -> ComposeResult:
         """Traffic, what it belongs to, what served before, the log."""
         yield Title("Traffic", id="traffic-title")
-        yield Static("", id="traffic")
+        yield Words("", id="traffic")
         with Container(classes="two"):
             with Vertical():
                 yield Title("Belongs to")
@@ -76,7 +76,7 @@ class Deployment(Sheet[Found]):
                 yield Title("What served under this name")
                 yield Rows(HISTORY, id="history")
         yield Title("The end of its log")
-        yield Static("", id="log")
+        yield Words("", id="log")
 
     def load(self, workspace: Workspace) -> Found:
         """The deployment, read again when the catalogue has changed; its traffic and its log every time."""
@@ -86,8 +86,7 @@ class Deployment(Sheet[Found]):
             self._read_at = stamp
         else:
             item, history = replace(known.item, state=deployments.state(known.item.deployment)), known.history
-        lines = deployments.last_lines(self._log, LOG_LINES) if self._log else ()
-        return Found(item, self._look(workspace, item), history, tuple(ESCAPES.sub("", one) for one in lines))
+        return Found(item, self._look(workspace, item), history, _log_lines(self._log))
 
     def _look(self, workspace: Workspace, item: Served) -> Traffic:
         """What it answered since a look that is a second old at least; the last look again while there is none."""
@@ -95,7 +94,7 @@ class Deployment(Sheet[Found]):
         before = [one for one in looks if workspace.now() - one.at >= SPAN]
         if item.state == "running" and looks and not before:
             return looks[-1]
-        return traffic(workspace, self.ref, before[-1] if before else None)
+        return traffic(workspace, item.deployment, before[-1] if before else None)
 
     def show(self, data: Found) -> None:
         """Update every part."""
@@ -103,7 +102,10 @@ class Deployment(Sheet[Found]):
         self.put_text("head", self._facts(data))
         self.put_text("traffic", self._traffic(data))
         self.put_lines("parts", self._parts(data))
-        self.put_lines("history", [_served(one) for one in data.history])
+        state = data.item.state
+        self.put_lines(
+            "history", [_served(one, state if one is data.history[0] else "stopped") for one in data.history]
+        )
         self.put_text("log", "\n".join(data.log) or "it has written nothing yet")
 
     def _keep(self, now: Traffic) -> None:
@@ -130,11 +132,10 @@ class Deployment(Sheet[Found]):
         found = data.traffic
         if found.total is None:
             return Content(f"unknown: {found.remark}")
-        looks = list(self.looks)[1:][-SHOWN:]  # the first is a mean over all that was before
+        looks = list(self.looks)[1:]  # the first is a mean over all that was before
         pairs: list[tuple[str, object]] = []
         for name, of in RATES:
-            values = [of(one) for one in looks]
-            line = Content.styled(sparkline(values).rjust(SHOWN), "$accent")
+            line = Content.styled(sparkline(by_time(looks, of)), "$accent")
             value = of(found)
             pairs.append((name, Content.assemble(f"{'-' if value is None else f'{value:.3g}':>8}  ", line)))
         total = found.total
@@ -143,7 +144,8 @@ class Deployment(Sheet[Found]):
         for name, counts in (("errors", total.errors), ("dropped", total.dropped)):
             told = ", ".join(f"{count:,} {why}" for why, count in counts.items())
             pairs.append((name, Content.styled(f"✗ {told}", "$text-error") if told else "none"))
-        span = f", the last {found.seconds:.0f} s" if looks and found.seconds else f" {over}"
+        lines = f"; as lines, the last {SHOWN * STEP} s"
+        span = f", the last {found.seconds:.0f} s{lines}" if looks and found.seconds else f" {over}"
         self.put_text("traffic-title", f"Traffic{span}")
         return facts(pairs)
 
@@ -163,6 +165,16 @@ class Deployment(Sheet[Found]):
         return ["deployments", "show", self.ref]
 
 
+def _log_lines(path: Path | None) -> tuple[str, ...]:
+    """The end of a log; nothing where it is not there, or is there no more."""
+    if path is None:
+        return ()
+    try:
+        return tuple(ESCAPES.sub("", one) for one in deployments.last_lines(path, LOG_LINES))
+    except OSError:
+        return ()
+
+
 def _read(workspace: Workspace, name: str) -> tuple[Served, tuple[Item, ...], Path | None]:
     """A deployment, all that served under its name, the newest first, and its log; raises NotFound."""
     known = served(workspace)
@@ -176,8 +188,30 @@ def _read(workspace: Workspace, name: str) -> tuple[Served, tuple[Item, ...], Pa
     return item, (item.deployment, *past), log
 
 
-def _served(one: Item) -> Line:
-    ref = f"{one.model}:{one.version}"
-    until = cell(one.stopped_at) if one.stopped_at else "now"
-    cells = (Cell(ref, "lit"), Cell(cell(one.started_at)), Cell(until, "" if one.stopped_at else "ok"), Cell(one.user))
-    return Line(cells, f"{ref} at {one.url}, pid {one.pid}, Bento {one.bento}", ("model", ref))
+def by_time(looks: Sequence[Traffic], of: Callable[[Traffic], float | None]) -> list[float | None]:
+    """Return a figure for each of the last `SHOWN` steps of time, the newest last; None where nobody had looked.
+
+    A look stands for all the time since the look before: so a step is as wide as any other, whenever looks were.
+    """
+    newest = _step(looks[-1].at.timestamp()) if looks else 0
+    oldest = newest - SHOWN + 1
+    values: dict[int, float | None] = {}
+    for one in looks:
+        end = one.at.timestamp()
+        first = max(oldest, _step(end - (one.seconds or 0.0)) + 1)
+        values |= dict.fromkeys(range(first, _step(end) + 1), of(one))
+    return [values.get(at) for at in range(oldest, newest + 1)]
+
+
+def _step(seconds: float) -> int:
+    return int(seconds // STEP)
+
+
+def _served(one: Item, state: State) -> Line:
+    """What serves, served, or should; only what runs has a process."""
+    ref, running = f"{one.model}:{one.version}", state == "running"
+    until = cell(one.stopped_at) if one.stopped_at else "now" if running else "down"
+    tone = "" if one.stopped_at else "ok" if running else "fail"
+    cells = (Cell(ref, "lit"), Cell(cell(one.started_at)), Cell(until, tone), Cell(one.user))
+    pid = f", pid {one.pid}" if running else ""
+    return Line(cells, f"{ref} at {one.url}{pid}, Bento {one.bento}", ("model", ref))

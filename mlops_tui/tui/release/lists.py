@@ -17,7 +17,7 @@ from mlops_tui.flows.release.models import Listed
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Bento
 from mlops_tui.texts.cells import age, bytes_text, cell
-from mlops_tui.tui.lists import Found, Lists, Row, Tab, kept
+from mlops_tui.tui.lists import Asked, Found, Lists, Row, Tab, kept
 from mlops_tui.tui.release.parts import model_subject, state_cell
 from mlops_tui.tui.verbs import Subject
 from mlops_tui.tui.widgets.table import Cell, Column, Key
@@ -28,7 +28,7 @@ SPAN = timedelta(seconds=1)  # rates are over no less
 
 MODEL_COLUMNS = (
     Column("model", "model", 14, 30), Column("version", "v", 3, 5, right=True),
-    Column("aliases", "aliases", 8, 24, sorts=False), Column("state", "state", 10, 10, sorts=False),
+    Column("aliases", "aliases", 8, 24, sorts=False), Column("state", "state", 10, 12, sorts=False),
     Column("metric", "metric", 4, 18, sorts=False), Column("value", "value", 6, 9, right=True, sorts=False),
     Column("dataset", "data", 9, 24), Column("run", "run", 6, 12), Column("age", "age", 4, 6, right=True, sorts=False),
     Column("author", "by", 3, 12),
@@ -161,13 +161,13 @@ class Release(Lists):
         super().__init__(tab)
         self.answered: dict[str, Traffic] = {}
 
-    def load(self, workspace: Workspace) -> Found:
+    def listed(self, workspace: Workspace, asked: Asked) -> Found:
         """The list; of deployments with what those that run answered since they were asked before."""
-        if self.tab is not DEPLOYMENTS:
-            return super().load(workspace)
-        names = [one.deployment.name for one in served(workspace) if one.state == "running"]
-        now = answers(workspace, names, self.answered)
-        found = find_deployments(workspace, self.state.text, now)
+        if asked.tab is not DEPLOYMENTS:
+            return super().listed(workspace, asked)
+        running = [one.deployment for one in served(workspace) if one.state == "running"]
+        now = answers(workspace, running, self.answered)
+        found = find_deployments(workspace, asked.text, now)
         self.answered = {name: _base(self.answered.get(name), one) for name, one in now.items()}
         return found
 

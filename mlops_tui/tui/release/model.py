@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.flows.queries.served import Served, served
 from mlops_tui.flows.release import bentos, models
@@ -24,7 +23,7 @@ from mlops_tui.texts.cells import age, cell, figure
 from mlops_tui.texts.grid import Grid
 from mlops_tui.tui.release.parts import PARTS, Line, Rows, Sheet, champion_of, model_subject, part, stating
 from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.drawn import Drawn, Title, facts
+from mlops_tui.tui.widgets.drawn import Drawn, Title, Words, facts
 from mlops_tui.tui.widgets.table import Cell, Column
 
 SETS = ("test", "validation", "train")
@@ -81,7 +80,7 @@ class Model(Sheet[Found]):
                 yield Title("Learning curve", id="curve-title")
                 yield Drawn(id="curve")
         yield Title("Hashes: what an approval covers")
-        yield Static("", id="hashes")
+        yield Words("", id="hashes")
 
     def load(self, workspace: Workspace) -> Found:
         """The version with all that is known of it."""

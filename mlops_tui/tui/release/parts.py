@@ -9,18 +9,18 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import DescendantFocus
-from textual.widgets import Static
 
 from mlops_tui.flows.release.models import Shown
 from mlops_tui.records import ModelVersion
 from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 T = TypeVar("T")
 STATES: dict[str, tuple[str, str]] = {
     "approved": ("✓", "ok"), "waiting": ("◆", "wait"), "failed": ("✗", "fail"), "rejected": ("✗", "fail"),
-    "lapsed": ("!", "warn"), "new": ("·", "dim"),
+    "lapsed": ("!", "warn"), "superseded": ("·", "dim"), "new": ("·", "dim"),
     "running": ("✓", "ok"), "stopped": ("·", "dim"), "down": ("✗", "fail"),
 }  # fmt: skip
 COLOURS = {"ok": "$text-success", "fail": "$text-error", "wait": "$text-accent", "warn": "$text-warning", "dim": "dim"}
@@ -70,9 +70,9 @@ class Sheet(Detail[T]):
     def body(self) -> ComposeResult:
         """Facts and sections to scroll; below them what the row under the cursor says in full."""
         with VerticalScroll(id="scroll"):
-            yield Static("", id="head")
+            yield Words("", id="head")
             yield from self.sections()
-        yield Static("", id="reason")
+        yield Words("", id="reason")
 
     def put_lines(self, name: str, lines: Sequence[Line]) -> None:
         """Fill a table."""
@@ -80,8 +80,8 @@ class Sheet(Detail[T]):
         self.query_one(f"#{name}", Table).put(range(len(lines)), {at: line.cells for at, line in enumerate(lines)})
 
     def put_text(self, name: str, text: str | Content) -> None:
-        """Say something in a Static."""
-        self.query_one(f"#{name}", Static).update(Content(text) if isinstance(text, str) else text)
+        """Say something in a Words."""
+        self.query_one(f"#{name}", Words).update(Content(text) if isinstance(text, str) else text)
 
     def behind(self, table: Table, key: Key) -> Opens | None:
         """What Enter on a row opens."""

@@ -20,6 +20,7 @@ from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Contest, from_json
 from mlops_tui.texts.bars import hbars
 from mlops_tui.texts.cells import cell
+from mlops_tui.texts.contest import rows_text
 from mlops_tui.tui import jobs
 from mlops_tui.tui.release import contest as drawing
 from mlops_tui.tui.release.parts import Line, Rows, Sheet, champion_of, model_subject, stating
@@ -168,7 +169,7 @@ class Versus(Sheet[Sides]):
             )
         told, remarks = self.trouble or COMPUTING, ""
         if self.contest is not None:
-            told = drawing.rows_text(self.contest)
+            told = rows_text(self.contest)
             remarks = "; ".join(
                 filter(None, [self.contest.remark, *dict.fromkeys(one.remark for one in self.contest.models)])
             )

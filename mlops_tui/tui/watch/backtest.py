@@ -9,7 +9,6 @@ import msgspec
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.errors import External, MlopsError
 from mlops_tui.flows.workspace import Workspace
@@ -19,11 +18,12 @@ from mlops_tui.texts.cells import day
 from mlops_tui.texts.heat import FAULT, HEAT
 from mlops_tui.texts.plots import Line
 from mlops_tui.texts.rules import backtest_chart
+from mlops_tui.texts.timeline import timeline
 from mlops_tui.tui.detail import Detail, Part
 from mlops_tui.tui.jobs import Job
 from mlops_tui.tui.page import WIDE, Page
 from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title
+from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words
 from mlops_tui.tui.widgets.table import Cell, Column, Table
 
 POLICIES = (
@@ -63,17 +63,17 @@ class BacktestPage(Detail[Loaded]):
     def body(self) -> ComposeResult:
         """Policies, their metric by window, and what the policy under the cursor did."""
         with VerticalScroll(id="scroll"):
-            yield Static("", id="head")
+            yield Words("", id="head")
             with Container(classes="two"):
                 with Vertical(id="policies-side"):
                     yield Part(POLICIES, id="policies")
-                    yield Static("", id="chart")
+                    yield Words("", id="chart")
                 with Vertical(id="plot-side"):
                     yield Title("", id="plot-title")
                     yield Drawn(id="plot")
             yield Title("", id="steps-title")
             yield Part(STEPS, id="steps", most=20)
-        yield Static("", id="reason")
+        yield Words("", id="reason")
 
     # ── the command ──────────────────────────────────────────────────────────────────────────────
 
@@ -84,7 +84,8 @@ class BacktestPage(Detail[Loaded]):
 
     def job(self) -> Job | None:
         """The newest command that was started for this."""
-        return next((one for one in reversed(self.app_.jobs) if one.words == tuple(self.words())), None)
+        words, known = tuple(self.words()), reversed(self.app_.jobs)
+        return next((one for one in known if one.words == words and one.as_json and not one.dropped), None)
 
     def on_mount(self) -> None:
         """Start it, unless it works or has answered already."""
@@ -117,7 +118,7 @@ class BacktestPage(Detail[Loaded]):
     def on_page_loaded(self, event: Page.Loaded) -> None:
         """Nothing is computing any more where it was cancelled or refused; the page says why."""
         if event.error is not None and self.found is None:
-            self.query_one("#head", Static).update("")
+            self.query_one("#head", Words).update("")
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────
 
@@ -126,15 +127,15 @@ class BacktestPage(Detail[Loaded]):
         found = data.found
         if found is None:
             head = "computing: the history is replayed under every rule set … Ctrl+X cancels it"
-            self.query_one("#head", Static).update(Content(f"{head}\n{data.told}"))
+            self.query_one("#head", Words).update(Content(f"{head}\n{data.told}"))
         elif found is not self.found:
             self.found = found
-            self.query_one("#head", Static).update(_head(found))
+            self.query_one("#head", Words).update(_head(found))
             names = [one.policy for one in found.policies]
             table = self.query_one("#policies", Part)
             table.put(names, {one.policy: _cells(one, found) for one in found.policies})
             table.go_to(found.recommended)
-            chart = self.query_one("#chart", Static)
+            chart = self.query_one("#chart", Words)
             chart.update(Content(f"\n{backtest_chart(found)}"))
             chart.display = max(len(one.windows) + len(one.policy) for one in found.policies) < self._room
             self._follow()
@@ -154,17 +155,17 @@ class BacktestPage(Detail[Loaded]):
             self._follow()
         step, policy = self.query_one("#steps", Table).current, self.policy()
         if policy is not None and isinstance(step, int) and step < len(policy.windows):
-            self.query_one("#reason", Static).update(_step_text(policy.windows[step]))
+            self.query_one("#reason", Words).update(_step_text(policy.windows[step]))
 
     def _follow(self) -> None:
         policy = self.policy()
         if policy is None or self.found is None:
             return
-        self.query_one("#plot-title", Static).update(f"{self.found.metric_name} by window; ┊ {policy.policy} retrained")
+        self.query_one("#plot-title", Words).update(f"{self.found.metric_name} by window; ┊ {policy.policy} retrained")
         self.query_one("#plot", Drawn).put(by_window(self.found, policy))
         bought = ", ".join(f"{one:+.4f}" for one in policy.bought[:12])
         more = f"; its cycles bought {bought}" if bought else ""
-        self.query_one("#steps-title", Static).update(f"{policy.policy}, window by window{more}")
+        self.query_one("#steps-title", Words).update(f"{policy.policy}, window by window{more}")
         self.query_one("#steps", Part).put(
             range(len(policy.windows)), {at: _step_cells(one) for at, one in enumerate(policy.windows)}
         )
@@ -219,13 +220,13 @@ def _cells(one: PolicyResult, found: Backtest) -> tuple[Cell, ...]:
 def by_window(found: Backtest, chosen: PolicyResult) -> Draw:
     """Return the plot of every policy's metric by window, the chosen one first, marked where it retrained."""
     ordered = [chosen, *(one for one in found.policies if one is not chosen)]
+    dates = timeline((step.start, step.end) for one in ordered for step in one.windows)
     series = [
-        Line(one.policy, tuple(map(float, range(1, len(one.windows) + 1))), tuple(step.value for step in one.windows))
+        Line(one.policy, *dates.curve([step.start for step in one.windows], [step.value for step in one.windows]))
         for one in ordered
     ]
-    marks = [float(at) for at, step in enumerate(chosen.windows, 1) if step.cycle]
-    label = f"window, {day(found.start)} to {day(found.end)}"
-    return lambda width, height: plots.lines(series, width, height, x_label=label, marks=marks)
+    marks = [dates.places[step.start] for step in chosen.windows if step.cycle]
+    return lambda width, height: plots.lines(series, width, height, marks=marks, dates=dates)
 
 
 def _did(one: StepResult) -> tuple[str, str]:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.flows.queries import lists, watched
 from mlops_tui.flows.watch import rules
@@ -19,7 +18,7 @@ from mlops_tui.texts.cells import age, cell
 from mlops_tui.tui.detail import FACTS, Detail, Fact, Opens, Part
 from mlops_tui.tui.verbs import Subject
 from mlops_tui.tui.watch.root import came_of, decision_refs, number, verdict_cell, word_of
-from mlops_tui.tui.widgets.drawn import Title
+from mlops_tui.tui.widgets.drawn import Title, Words
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 RULES = (
@@ -55,12 +54,12 @@ class DecisionPage(Detail[Loaded]):
     def body(self) -> ComposeResult:
         """The verdict, every rule, what belongs to it; at the bottom the whole reason of what is under the cursor."""
         with VerticalScroll(id="scroll"):
-            yield Static("", id="head")
+            yield Words("", id="head")
             yield Title("rules", id="rules-title")
             yield Part(RULES, id="rules", most=20)
             yield Title("what it was about, and what came of it", id="facts-title")
             yield Part(FACTS, id="facts")
-        yield Static("", id="reason")
+        yield Words("", id="reason")
 
     def load(self, workspace: Workspace) -> Loaded:
         """The decision, and what its pipeline's file says."""
@@ -74,7 +73,7 @@ class DecisionPage(Detail[Loaded]):
     def show(self, data: Loaded) -> None:
         """The verdict in a sentence, then the tables."""
         one, now = data.decision, self.workspace.now()
-        self.query_one("#head", Static).update(_head(one))
+        self.query_one("#head", Words).update(_head(one))
         self.lines = dict(enumerate(_flat(one.rules)))
         self.query_one("#rules", Part).put(list(self.lines), {at: _cells(*line) for at, line in self.lines.items()})
         self.facts = _facts(data, now)
@@ -89,7 +88,7 @@ class DecisionPage(Detail[Loaded]):
             rule = found[0]
             again = f"; can change by {cell(rule.next_at)} UTC" if rule.next_at else ""
             told = Content.assemble(Content.styled(f" {rule.rule}: ", "bold"), f"{rule.reason}{again}")
-        self.query_one("#reason", Static).update(told)
+        self.query_one("#reason", Words).update(told)
 
     def behind(self, table: Table, key: Key) -> Opens | None:
         """The run, the dataset, the champion, the pipeline, the report."""

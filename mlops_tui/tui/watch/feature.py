@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
@@ -12,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.errors import MlopsError, NotFound
 from mlops_tui.flows.watch import monitor
@@ -27,11 +27,12 @@ from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.page import WIDE
 from mlops_tui.tui.verbs import Subject
 from mlops_tui.tui.watch.heat import TONES, cell_text
-from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title
+from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 FEW = 6  # windows in view where the drawing is above them
 AT_ONCE = 12  # windows that one command counts
+REST = 0.15  # seconds that the cursor stays on a window before a command is started for it
 WINDOWS = (
     Column("start", "window", 10, 11, sorts=False), Column("verdict", "verdict", 9, 12, sorts=False),
     Column("distance", "distance", 8, 14, right=True, sorts=False),
@@ -84,10 +85,10 @@ class FeaturePage(Detail[MonitorReport]):
             with Vertical(id="over"):
                 yield Title("", id="over-title")
                 yield Drawn(id="overlay")
-                yield Static("", id="rest")
+                yield Words("", id="rest")
             with Vertical(id="windows-side"):
                 yield Part(WINDOWS, id="windows", most=40)
-        yield Static("", id="reason")
+        yield Words("", id="reason")
 
     def load(self, workspace: Workspace) -> MonitorReport:
         """The report; raises NotFound where none of its windows has the feature."""
@@ -122,7 +123,7 @@ class FeaturePage(Detail[MonitorReport]):
         window = self.window
         if window is not None:
             self.at = _at(window)
-            self.query_one("#reason", Static).update(cell_text(self.feature, window, self.drift(window)))
+            self.query_one("#reason", Words).update(cell_text(self.feature, window, self.drift(window)))
             if self.drawn != self.at:
                 self._draw()
 
@@ -134,7 +135,7 @@ class FeaturePage(Detail[MonitorReport]):
             return
         self.drawn = _at(window)
         found = self.counted.get(window.start)
-        self.query_one("#over-title", Static).update(f"reference and {day(window.start)} to {day(window.end)}")
+        self.query_one("#over-title", Words).update(f"reference and {day(window.start)} to {day(window.end)}")
         if found is None:
             self._say("computing: the rows of this window are counted …")
             if window.start not in self.counting:  # whatever else has changed meanwhile
@@ -145,21 +146,25 @@ class FeaturePage(Detail[MonitorReport]):
             self._say(f"model :{window.version}, which answered in this window, has no '{self.feature}'")
         else:
             self.query_one("#overlay", Drawn).put(overlay(found, one))
-            self.query_one("#rest", Static).update(_rest(one))
+            self.query_one("#rest", Words).update(_rest(one))
 
     def _say(self, text: str) -> None:
         self.query_one("#overlay", Drawn).put(lambda width, height: hint(text, width, height))
-        self.query_one("#rest", Static).update("")
+        self.query_one("#rest", Words).update("")
 
     @work(exclusive=True, group="count", exit_on_error=False)
     async def _count(self, start: datetime) -> None:
-        """Have the rows of the windows around one counted, by the command that shows the same."""
+        """Have the rows of the windows around one counted, by the command that shows the same.
+
+        Another window ends it: so a held arrow key starts nothing, and there is one command at work at the most.
+        """
         assert self.data is not None
         starts = list(dict.fromkeys(one.start for one in self.data.windows))
         first = max(0, min(starts.index(start) - AT_ONCE // 2, len(starts) - AT_ONCE))
         near = starts[first : first + AT_ONCE]
         self.counting = mine = frozenset(near)
         try:
+            await asyncio.sleep(REST)
             answer = await jobs.answer(self.workspace.root, self._words(near))
         finally:
             if self.counting is mine:
@@ -182,7 +187,8 @@ class FeaturePage(Detail[MonitorReport]):
 
     def _words(self, starts: Sequence[datetime]) -> list[str]:
         windows = [word for start in starts for word in ("--window", f"{start:%Y-%m-%dT%H:%M:%S}")]
-        return ["monitor", "feature", self.report, self.feature, *windows]
+        ends = ["--"] if self.feature.startswith("-") else []  # of the options: a column may be called as it likes
+        return ["monitor", "feature", *windows, *ends, self.report, self.feature]
 
     # ── around ───────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.flows.queries import watched
 from mlops_tui.flows.watch import monitor
@@ -21,12 +20,13 @@ from mlops_tui.texts.cells import age, day
 from mlops_tui.texts.heat import DRIFTED, HEAT, LEGEND, heat, heat_rows, worst
 from mlops_tui.texts.plots import Line
 from mlops_tui.texts.sparks import sparkline, thin
+from mlops_tui.texts.timeline import CUT, Gap, Timeline, cuts_before, gaps_text, timeline
 from mlops_tui.texts.windows import expected, interval, newest, tracks
 from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.page import WIDE
 from mlops_tui.tui.verbs import Subject
 from mlops_tui.tui.watch.heat import LONG, SHORT, cell_text, row_cells, short
-from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, facts
+from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words, facts
 from mlops_tui.tui.widgets.table import Column, Key, Table
 
 SIGNS = {"✓": "$text-success", "✗": "$text-error", HEAT[DRIFTED]: "$text-error"}
@@ -53,6 +53,8 @@ class ReportPage(Detail[Loaded]):
     def __init__(self, ref: str) -> None:
         super().__init__(ref)
         self.rows: dict[str, tuple[Drift | None, ...]] = {}
+        self.gaps: tuple[Gap, ...] = ()
+        self.cut: frozenset[int] = frozenset()  # the windows before which there is a gap
         self.first = 0  # of the windows that are shown
         self.shown_id = ""
 
@@ -63,21 +65,21 @@ class ReportPage(Detail[Loaded]):
     def body(self) -> ComposeResult:
         """The heat map, the plot beside or below it, words; at the bottom what the chosen cell says."""
         with VerticalScroll(id="scroll"):
-            yield Static("", id="head")
+            yield Words("", id="head")
             with Container(classes="two"):
                 with Vertical(id="heat-side"):
                     heat_map = Part(id="heat", most=40)
                     heat_map.cells, heat_map.gap = True, 1
                     yield heat_map
-                    yield Static("", id="legend")
+                    yield Words("", id="legend")
                 with Vertical(id="plot-side"):
                     yield Title("", id="plot-title")
                     yield Drawn(id="plot")
             yield Title("by window, oldest first", id="tracks-title")
-            yield Static("", id="tracks")
+            yield Words("", id="tracks")
             yield Title("in words", id="words-title")
-            yield Static("", id="words")
-        yield Static("", id="reason")
+            yield Words("", id="words")
+        yield Words("", id="reason")
 
     def load(self, workspace: Workspace) -> Loaded:
         """The report, and what stands before and after it."""
@@ -88,6 +90,8 @@ class ReportPage(Detail[Loaded]):
         """Everything; the cursor goes to the newest judged window of a report that was not here before."""
         report = data.report
         self.rows = heat_rows(report.windows)
+        self.gaps = timeline((one.start, one.end) for one in report.windows).gaps
+        self.cut = cuts_before(self.gaps, [one.start for one in report.windows])
         if self.shown_id != report.id:
             self.shown_id = self.ref = report.id
             judged = [at for at, one in enumerate(report.windows) if one.features]
@@ -97,15 +101,15 @@ class ReportPage(Detail[Loaded]):
                 self.query_one("#heat", Table).go_to(self._worst_of(at))
         else:
             self._show_heat(self.window())
-        self.query_one("#head", Static).update(_head(data, self.workspace.now()))
-        self.query_one("#legend", Static).update(_legend(report, bool(self.rows)))
+        self.query_one("#head", Words).update(_head(data, self.workspace.now()))
+        self.query_one("#legend", Words).update(_legend(report, self.gaps, bool(self.rows)))
         drawn = performance(report.windows)
         self.query_one("#plot-side").display = drawn is not None
         if drawn is not None:
-            self.query_one("#plot-title", Static).update(f"{_metric(report.windows)} by window")
+            self.query_one("#plot-title", Words).update(f"{_metric(report.windows)} by window")
             self.query_one("#plot", Drawn).put(drawn)
-        self.query_one("#tracks", Static).update(_tracks(report.windows))
-        self.query_one("#words", Static).update(_words(report.windows))
+        self.query_one("#tracks", Words).update(_tracks(report.windows))
+        self.query_one("#words", Words).update(_words(report.windows))
 
     # ── the heat map ─────────────────────────────────────────────────────────────────────────────
 
@@ -115,7 +119,7 @@ class ReportPage(Detail[Loaded]):
     @property
     def _room(self) -> int:
         wide = self.app.size.width >= WIDE
-        return int(self.app.size.width * SIDE if wide else self.app.size.width) - 3 - FEATURE - WORST
+        return int(self.app.size.width * SIDE if wide else self.app.size.width) - 3 - FEATURE - WORST - len(self.cut)
 
     def _show_heat(self, at: int) -> None:
         """Draw the map so that a window is in it, and under the cursor."""
@@ -130,12 +134,18 @@ class ReportPage(Detail[Loaded]):
         table = self.query_one("#heat", Part)
         table.columns = (
             Column("feature", "feature", 8, FEATURE, sorts=False),
-            *(Column(str(i), short(one, wide), wide - 1, wide - 1, sorts=False) for i, one in enumerate(shown)),
+            *(self._column(i, one, wide) for i, one in enumerate(shown, self.first)),
             Column("worst", "worst window", 12, WORST, sorts=False),
         )
         table.column = max(0, at - self.first + 1)
         span = slice(self.first, self.first + fit)
         table.put(list(self.rows), {name: row_cells(name, row[span], row) for name, row in self.rows.items()})
+
+    def _column(self, at: int, window: WindowReport, wide: int) -> Column:
+        """A window's column, with a mark before its head where the time before it is left out."""
+        cut = at in self.cut
+        head, width = f"{CUT if cut else ''}{short(window, wide)}", wide - 1 + cut
+        return Column(str(at), head, width, width, right=cut, sorts=False)
 
     def window(self) -> int:
         """The chosen window, by its place in the report; one past the last on the column of the worst."""
@@ -160,7 +170,7 @@ class ReportPage(Detail[Loaded]):
         told = Content(" no window has rows enough to be judged" if self.data is not None else "")
         if found is not None and self.data is not None:
             told = cell_text(found[0], self.data.report.windows[found[1]], found[2])
-        self.query_one("#reason", Static).update(told)
+        self.query_one("#reason", Words).update(told)
 
     def _follow(self) -> None:
         assert self.data is not None
@@ -229,9 +239,10 @@ def _head(data: Loaded, now: datetime) -> Content:
     ])  # fmt: skip
 
 
-def _legend(report: MonitorReport, judged: bool) -> Content:
+def _legend(report: MonitorReport, gaps: Sequence[Gap], judged: bool) -> Content:
     remark = report.windows[-1].remark if report.windows else ""
-    return Content.styled(LEGEND if judged else remark or "no window has rows enough to be judged", "dim")
+    told = LEGEND if judged else remark or "no window has rows enough to be judged"
+    return Content.styled(f"{told}\n{gaps_text(gaps)}".rstrip(), "dim")
 
 
 def _metric(windows: Sequence[WindowReport]) -> str:
@@ -241,29 +252,33 @@ def _metric(windows: Sequence[WindowReport]) -> str:
 
 def performance(windows: Sequence[WindowReport]) -> Draw | None:
     """Return the plot of a metric by window: realised with its interval, estimated, expected; None where none is."""
-    at = tuple(float(one) for one in range(1, len(windows) + 1))
-    realised = tuple(one.performance.value if one.performance else None for one in windows)
-    estimated = tuple(one.estimate.value if one.estimate else None for one in windows)
-    healthy = expected(windows)
-    series = [Line(name, at, values) for name, values in (("realised", realised), ("estimated", estimated))
-              if any(value is not None for value in values)]  # fmt: skip
-    if not series:
+    measured = [at for at, one in enumerate(windows) if one.performance or one.estimate]
+    if not measured:
         return None
-    series += _intervals(windows)
+    shown = windows[measured[0] : measured[-1] + 1]  # no room for those before and after, of which nothing is known
+    dates, starts = timeline((one.start, one.end) for one in shown), [one.start for one in shown]
+    realised = [one.performance.value if one.performance else None for one in shown]
+    estimated = [one.estimate.value if one.estimate else None for one in shown]
+    healthy = expected(windows)
+    series = [
+        Line(name, *dates.curve(starts, values))
+        for name, values in (("realised", realised), ("estimated", estimated))
+        if any(value is not None for value in values)
+    ]
+    series += _intervals(shown, dates)
     if healthy is not None:
-        series.append(Line("expected", (at[0], at[-1]), (healthy.value, healthy.value)))
-    days = f"{day(windows[0].start)} to {day(windows[-1].start)}"
-    return lambda width, height: plots.lines(series, width, height, x_label=f"window, {days}")
+        series.append(Line("expected", *dates.curve(starts, [healthy.value] * len(starts))))
+    return lambda width, height: plots.lines(series, width, height, dates=dates)
 
 
-def _intervals(windows: Sequence[WindowReport]) -> list[Line]:
+def _intervals(windows: Sequence[WindowReport], dates: Timeline) -> list[Line]:
     """A bar from the low to the high end of every realised figure."""
     x: list[float] = []
     y: list[float | None] = []
-    for at, one in enumerate(windows, 1):
+    for one in windows:
         found = one.performance
         if found is not None and found.low is not None and found.high is not None:
-            x += [float(at)] * 3
+            x += [dates.places[one.start]] * 3
             y += [found.low, found.high, None]
     return [Line("its interval", tuple(x), tuple(y))] if x else []
 

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from mlops_tui.core import query
 from mlops_tui.errors import MlopsError
@@ -24,6 +23,7 @@ from mlops_tui.texts.windows import tracks
 from mlops_tui.tui.lists import Found, Lists, Row, Tab, kept
 from mlops_tui.tui.verbs import WORKSPACE, Subject
 from mlops_tui.tui.watch.agent import AGENT
+from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
 
 VERDICT_TONES = {"fires": "due", "quiet": "dim", "unknown": "warn"}
@@ -254,13 +254,13 @@ class Watch(Lists):
     def body(self) -> ComposeResult:
         """The list, and what of the row under the cursor may not fit into it."""
         yield from super().body()
-        yield Static("", id="reason")
+        yield Words("", id="reason")
 
     def moved(self) -> None:
         """The longest text of the row, in full."""
         row = self.row()
         told = max((one.text for one in row.cells), key=len) if row else ""
-        self.query_one("#reason", Static).update(Content(f" {told}"))
+        self.query_one("#reason", Words).update(Content(f" {told}"))
 
     def on_table_chosen(self, event: Table.Chosen) -> None:
         """Say all of a row that nothing is behind; the others open, as in every list."""

@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
+from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+
 
 class Question(ModalScreen[list[str] | None]):
     """Asks for (label, hint, required) fields and a yes; gives the answers back, or None for a no."""
@@ -21,6 +23,7 @@ class Question(ModalScreen[list[str] | None]):
         Binding("escape", "dismiss(None)", "no", show=False),
         Binding("enter", "accept", "yes", show=False),
     ]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]  # noqa: RUF012  # as Textual declares it
 
     def __init__(
         self, title: str, text: str, fields: Sequence[tuple[str, str, bool]], command: Callable[[list[str]], str]
@@ -30,7 +33,7 @@ class Question(ModalScreen[list[str] | None]):
 
     def compose(self) -> ComposeResult:
         """A box with the question, its fields, and the command as it stands."""
-        with Vertical(id="box"):
+        with VerticalScroll(id="box", can_focus=not self.fields):  # a field passes on the keys that scroll
             yield Static(Content.styled(self.told, "bold"), id="title")
             if self.text:
                 yield Static(Content(self.text), id="text")
@@ -43,8 +46,9 @@ class Question(ModalScreen[list[str] | None]):
         """Show the command."""
         self._tell()
 
-    def on_input_changed(self) -> None:
-        """The command follows what is typed."""
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """The command follows what is typed; a field that was scrolled away comes back."""
+        event.input.scroll_visible(animate=False)
         self._tell()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -105,10 +109,10 @@ class Line(ModalScreen[str | None]):
 
 
 class Help(ModalScreen[None]):
-    """Every key of a page, in columns; any key leaves it."""
+    """Every key of a page, by groups; any of Esc, Enter, q and ? leaves it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter", "dismiss", "leave", show=False),
+        Binding("escape,question_mark,q", "dismiss", "leave", show=False),
     ]
 
     def __init__(self, title: str, groups: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
@@ -116,11 +120,21 @@ class Help(ModalScreen[None]):
         self.told, self.groups = title, groups
 
     def compose(self) -> ComposeResult:
-        """A box of keys and what they do."""
-        with VerticalScroll(id="box"):
-            yield Static(Content.styled(self.told, "bold"), id="title")
-            for name, pairs in self.groups:
-                parts: list[Content | str] = [Content.styled(f"\n{name}\n", "bold $accent")]
-                for key, label in pairs:
-                    parts += [Content.styled(f"  {key:<12}", "bold"), f" {label}\n"]
-                yield Static(Content.assemble(*parts))
+        """A box of keys and what they do: a table, which draws only the rows in view."""
+        columns = (Column("key", self.told, 14, 24, sorts=False), Column("does", "", 20, 100, sorts=False))
+        with Vertical(id="box"):
+            yield Table(columns, id="keys")
+
+    def on_mount(self) -> None:
+        """A row a key, a head to every group."""
+        rows: dict[Key, tuple[Cell, ...]] = {}
+        for name, pairs in self.groups:
+            rows[name] = (Cell(name, "due"), Cell(""))
+            rows |= {(name, key): (Cell(f"  {key}", "lit"), Cell(label)) for key, label in pairs}
+        table = self.query_one(Table)
+        table.styles.height = len(rows) + 1
+        table.put(list(rows), rows)
+
+    def on_table_chosen(self) -> None:
+        """Enter leaves it."""
+        self.dismiss()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from textual.content import Content
+from textual.visual import VisualType
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -63,7 +64,24 @@ def facts(pairs: Sequence[tuple[str, object]]) -> Content:
     return Content("\n").join(lines)
 
 
-class Title(Static):
+class Words(Static):
+    """Words that are laid out and drawn again only when they are others: a page puts all of its words at every load."""
+
+    _last: str | Content | None = None
+
+    def update(self, content: VisualType = "", *, layout: bool = True) -> None:
+        """Show these words."""
+        last = self._last
+        if isinstance(content, Content):
+            same = isinstance(last, Content) and content.is_same(last)
+        else:
+            same = isinstance(content, str) and isinstance(last, str) and content == last
+        if not same:
+            self._last = content if isinstance(content, (str, Content)) else None
+            super().update(content, layout=layout)
+
+
+class Title(Words):
     """The head of a section."""
 
     DEFAULT_CSS = "Title { height: 1; margin: 1 0 0 0; text-style: bold; color: $primary; }"

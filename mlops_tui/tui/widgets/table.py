@@ -20,6 +20,7 @@ from textual.strip import Strip
 from mlops_tui.tui.widgets.tones import tones
 
 Key = Hashable
+KEPT = 4000  # rows of a long list, until all but those around the cursor are dropped
 
 
 class Cell(NamedTuple):
@@ -129,7 +130,7 @@ class Table(ScrollView, can_focus=True):
             self.marked = {key: None for key in self.marked if key in here}
         self._put, self._whole = True, rows is not None
         self._version += 1
-        self.virtual_size = Size(self.size.width, len(self.keys) + 1)
+        self.virtual_size = Size(0, len(self.keys) + 1)  # no width: it follows the widget's, without another layout
         try:
             at = self.keys.index(before) if before is not None else 0
         except ValueError:
@@ -143,8 +144,8 @@ class Table(ScrollView, can_focus=True):
     def fill(self, rows: Mapping[Key, tuple[Cell, ...]]) -> None:
         """Take cells that were asked for, or that have changed."""
         self.rows.update(rows)
-        if len(self.rows) > 4000:  # what was scrolled past long ago
-            kept = set(self.keys[max(0, self.cursor - 500) : self.cursor + 500])
+        if len(self.rows) > KEPT:  # what was scrolled past long ago
+            kept = set(self.keys[max(0, self.cursor - KEPT // 8) : self.cursor + KEPT // 8])
             self.rows = {key: cells for key, cells in self.rows.items() if key in kept or key in rows}
         self._asked -= set(rows)
         self._version += 1
@@ -309,7 +310,6 @@ class Table(ScrollView, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         """Other widths, and perhaps other rows in view."""
-        self.virtual_size = Size(self.size.width, len(self.keys) + 1)
         self._show_cursor()
         self._ask()
         self.refresh()

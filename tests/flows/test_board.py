@@ -1,0 +1,171 @@
+"""What home says of a pipeline is what the plan says, also where the champion is not the newest version."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlops_tui.adapters.catalogue import Act, build, release
+from mlops_tui.flows import cycle
+from mlops_tui.flows.queries import lists
+from mlops_tui.flows.queries.board import Line, board
+from mlops_tui.flows.queries.stations import Station, StationName
+from mlops_tui.flows.release import approvals, bentos, models
+from mlops_tui.flows.workspace import Workspace, open_workspace
+from tests.tui import made
+
+NAME = "flight-delay"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.normal(tmp_path_factory.mktemp("board") / "flights").root
+
+
+@pytest.fixture
+def workspace(template: Path, tmp_path: Path) -> Workspace:
+    shutil.copytree(template, tmp_path / "flights")
+    found = open_workspace(tmp_path / "flights")
+    found.catalogue.user = "ada"
+    return replace(found, user="ada", now=lambda: made.NOW)
+
+
+def line(workspace: Workspace, name: str = NAME) -> Line:
+    return next(one for one in board(workspace) if one.name == name)
+
+
+def station(workspace: Workspace, name: StationName) -> Station:
+    return next(one for one in line(workspace).stations if one.name == name)
+
+
+def planned(workspace: Workspace, step: str) -> tuple[str, str]:
+    found = next(one for one in cycle.plan(workspace, NAME).steps if one.step == step)
+    return found.action, found.reason
+
+
+@contextmanager
+def spoiling(workspace: Workspace) -> Iterator[Act]:
+    """A change of the catalogue by nobody's command."""
+    with workspace.catalogue.write(workspace.now()) as act:
+        yield act
+        act.record("test", NAME)
+
+
+def other_content(workspace: Workspace) -> None:
+    built = bentos.list_bentos(workspace, NAME)[0]
+    with spoiling(workspace) as act:
+        release.put_bento(act, replace(built, key="of the code before"))
+
+
+def no_folder(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.home / "bentos" / "bentos" / NAME / "v3")
+
+
+def none_at_all(workspace: Workspace) -> None:
+    with spoiling(workspace) as act:
+        act.change("DELETE FROM bentos WHERE version = 3")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [(other_content, "out of date"), (no_folder, "gone from the store"), (none_at_all, "no Bento yet")],
+)
+def test_home_and_plan_say_the_same_of_a_bento_that_does_not_fit(
+    workspace: Workspace, spoil: Callable[[Workspace], None], why: str
+) -> None:
+    assert (station(workspace, "bento").mark, planned(workspace, "bento")[0]) == ("ok", "skip")
+    spoil(workspace)
+    found = station(workspace, "bento")
+    assert planned(workspace, "bento") == ("run", found.text)
+    assert (found.mark, why in found.text) == ("due", True)
+
+
+def test_a_bento_that_was_built_anew_is_not_what_serves(workspace: Workspace) -> None:
+    built = bentos.list_bentos(workspace, NAME)[0]
+    with spoiling(workspace) as act:
+        release.put_bento(act, replace(built, created_at=workspace.now()))
+    assert (station(workspace, "live").mark, planned(workspace, "deploy")[0]) == ("due", "run")
+    assert "an older build of flight-delay:v3" in station(workspace, "live").text
+
+
+def test_after_a_rollback_every_station_but_training_is_of_the_champion_and_the_newer_version_is_named(
+    workspace: Workspace,
+) -> None:
+    approvals.approve(workspace, f"{NAME}:5", "better")
+    approvals.set_alias(workspace, f"{NAME}:3", "champion", f"rollback of deployment {NAME}: too slow")
+    found = line(workspace)
+    marks = {one.name: (one.mark, one.ref) for one in found.stations}
+    assert [marks[name] for name in ("gates", "approval", "live")] == [
+        ("ok", f"{NAME}:3"), ("warn", f"{NAME}:3"), ("ok", NAME),
+    ]  # fmt: skip
+    text = station(workspace, "approval").text
+    assert text.startswith(f"the champion {NAME}:3: approved by ben; :5, which is newer, is not the champion")
+    assert text.endswith("too slow")
+    assert found.champion.startswith(f"{NAME}:3 since ")
+    assert (found.refs["model"], found.refs["champion"]) == (f"{NAME}:3", f"{NAME}:3")
+    assert f"of {NAME}:3" in station(workspace, "monitor").text
+
+
+def test_the_monitor_station_and_the_live_metric_leave_out_windows_of_what_does_not_serve(workspace: Workspace) -> None:
+    assert line(workspace).series
+    with spoiling(workspace) as act:
+        serving = release.deployment(act, NAME)
+        assert serving is not None
+        release.put_deployment(act, replace(serving, version=1, bento=f"{NAME}:v1"))
+    found = station(workspace, "monitor")
+    assert (found.mark, line(workspace).series) == ("off", ())
+    assert found.text == f"the last report has no window of {NAME}:1, which serves: mlops monitor run {NAME}"
+
+
+def test_a_version_that_was_rejected_waits_for_nobody(workspace: Workspace) -> None:
+    assert (line(workspace).urgency, line(workspace).waits) == (0, "model")
+    approvals.reject(workspace, f"{NAME}:5", "no")
+    found = line(workspace)
+    assert (found.urgency, found.waits) != (0, "model")
+    assert station(workspace, "approval").text.endswith(":5, which is newer, was rejected by ada")
+    assert (station(workspace, "approval").mark, planned(workspace, "approval")[0]) == ("warn", "skip")
+
+
+def test_an_older_version_that_nobody_decided_on_is_not_listed_as_waiting(workspace: Workspace) -> None:
+    with workspace.catalogue.read() as act:
+        waiting = build.model_version(act, NAME, 5)
+    assert waiting is not None
+    with spoiling(workspace) as act:
+        build.add_model_version(act, replace(waiting, version=6, key="another"))
+    ids = lists.models(workspace, model=NAME)
+    for listed in (models.list_models(workspace, NAME, 9), lists.model_rows(workspace, ids)):
+        assert [one.standing.state for one in listed[:3]] == ["waiting", "superseded", "rejected"]
+    assert models.show(workspace, f"{NAME}:5").standing.sentence == "not decided on: :6 is newer"
+
+
+def test_a_version_that_failed_a_gate_waits_for_nobody_once_it_is_rejected(tmp_path: Path) -> None:
+    workspace = made.crowded(tmp_path / "crowd", pipelines=5, versions=50, runs=250)
+    failed = next(one for one in board(workspace) if one.needs.startswith("look at the gates"))
+    approvals.reject(workspace, failed.refs["model"], "no")
+    assert line(workspace, failed.name).urgency > 0
+
+
+def test_a_version_that_was_judged_against_another_champion_is_judged_again_and_waits_for_nobody_until_then(
+    workspace: Workspace,
+) -> None:
+    approvals.set_alias(workspace, f"{NAME}:1", "champion")
+    assert planned(workspace, "gates")[0] == "run"
+    marks = {one.name: one.mark for one in line(workspace).stations}
+    assert (marks["gates"], marks["approval"]) == ("due", "off")
+    assert "judged against :3, and the champion is :1 now" in station(workspace, "gates").text
+
+
+def test_what_a_decision_waited_for_is_told_as_it_stands_now(workspace: Workspace) -> None:
+    with spoiling(workspace) as act:
+        act.change("DELETE FROM decisions WHERE body LIKE '%\"answered_at\":null%' AND pipeline = ?", NAME)
+    before = station(workspace, "rules").text
+    approvals.reject(workspace, f"{NAME}:5", "no")
+    after = station(workspace, "rules").text
+    assert "waits: approval" in before
+    assert "waits: approval" not in after
+    assert after.endswith("was rejected by ada")
