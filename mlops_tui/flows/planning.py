@@ -264,8 +264,7 @@ def _deploy(state: State) -> Step:
     if state.deployment_state == "down":
         return Step("deploy", "run", f"'{serving.name}' is down")
     if not deployments.serves(serving, state.bento):
-        older = "an older build of " if serving.bento == state.bento.tag else ""
-        return Step("deploy", "run", f"'{serving.name}' serves {older}{serving.bento}")
+        return Step("deploy", "run", deployments.outdated(serving, state.bento))
     if (serving.host, serving.port) != address(state.settings):
         return Step("deploy", "run", f"'{serving.name}' is to answer at another address")
     return Step("deploy", "skip", f"'{serving.name}' serves {serving.bento} at {serving.url}")

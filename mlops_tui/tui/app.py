@@ -165,6 +165,12 @@ class MissionControl(App[int]):
         if noun in PAGES:
             self._push(PAGES[noun](ref))
 
+    def open_list(self, name: str, tab: str) -> None:
+        """Open a list from home on, as the number keys do: lists do not stack."""
+        while isinstance(self.screen, Page) and len(self._pages()) > 1:
+            self.pop_screen()
+        self.open(name, tab)
+
     def action_leave_page(self) -> None:
         """Back to the page before; a filter goes first."""
         page = self.screen

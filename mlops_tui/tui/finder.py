@@ -83,13 +83,13 @@ class Finder(Provider):
         yield Entry("home", "status", partial(self._app.action_go, 0), "mlops status")
         for page in LISTS:
             for tab in page.tabs:
-                words, act = tab.shell("", ""), partial(self._app.open, page.name_in_path, tab.name)
+                words, act = tab.shell("", ""), partial(self._app.open_list, page.name_in_path, tab.name)
                 yield Entry(f"{page.name_in_path} ▸ {tab.name}", " ".join(words), act, shlex.join(["mlops", *words]))
         yield Entry("commands", "", self._app.action_jobs, "those that were started here, and what they printed")
         _, here = self._here()
         for verb in verbs.VERBS:
             if verb.noun in WHERE and self._allowed(verb) and verb.command not in {one.command for one in here}:
-                act, told = partial(self._app.open, *WHERE[verb.noun]), " ▸ ".join(WHERE[verb.noun])
+                act, told = partial(self._app.open_list, *WHERE[verb.noun]), " ▸ ".join(WHERE[verb.noun])
                 yield Entry(f"{verb.label}: on a {verb.noun}", verb.command, act, f"choose it in {told}")
 
     async def discover(self) -> Hits:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlops_tui.adapters.catalogue import Act, build, release
@@ -169,3 +171,36 @@ def test_what_a_decision_waited_for_is_told_as_it_stands_now(workspace: Workspac
     assert "waits: approval" in before
     assert "waits: approval" not in after
     assert after.endswith("was rejected by ada")
+
+
+def deployed(workspace: Workspace, **other: object) -> None:
+    """Put the deployment into the catalogue as it might be."""
+    with spoiling(workspace) as act:
+        item = release.deployment(act, NAME)
+        assert item is not None
+        release.put_deployment(act, replace(item, **other))  # type: ignore[arg-type]
+
+
+def test_home_and_plan_name_the_bento_that_serves_in_place_of_the_champions(workspace: Workspace) -> None:
+    deployed(workspace, bento="flight-delay:v3-unapproved", pid=os.getpid(), born=psutil.Process().create_time())
+    live = station(workspace, "live")
+    assert live.text.startswith("'flight-delay' serves flight-delay:v3-unapproved at ")
+    assert planned(workspace, "deploy")[1] == live.text.partition(" at ")[0]
+
+
+def test_a_deployment_of_another_model_is_told_from_the_champion_by_its_whole_name(workspace: Workspace) -> None:
+    deployed(workspace, model="other", version=3, pid=os.getpid(), born=psutil.Process().create_time())
+    assert station(workspace, "live").text.endswith("the champion is flight-delay:3")
+
+
+def test_what_was_stopped_is_not_said_to_serve(workspace: Workspace) -> None:
+    deployed(workspace, version=1, pid=0, born=0.0, wanted="stopped")
+    assert "flight-delay:1, which served last" in station(workspace, "monitor").text
+
+
+def test_a_champion_is_served_again_under_the_name_that_its_pipeline_gives(workspace: Workspace) -> None:
+    path = workspace.root / "pipelines" / f"{NAME}.toml"
+    text = path.read_text(encoding="utf-8")
+    assert "named" not in line(workspace).refs
+    path.write_text(text.replace("[serve]", '[serve]\nname = "prod"'), encoding="utf-8")
+    assert line(workspace).refs["named"] == "--name=prod"

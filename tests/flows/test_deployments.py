@@ -158,14 +158,13 @@ from mlops_tui.flows.release import deployments
 from mlops_tui.flows.workspace import open_workspace
 def report(event):
     print(event.step, event.text, flush=True)
-deployments.start(open_workspace(Path(sys.argv[1]), report), "flight-delay:1")
+deployments.start(open_workspace(Path(sys.argv[1]), report), "flight-delay:1", deployments.Place(port=int(sys.argv[2])))
 """
 
 
 def test_a_start_that_is_killed_leaves_no_server_behind(built: Workspace) -> None:
-    workspaces.write_pipeline(built, more=f"[serve]\nport = {ports.free_port()}\n")
     child = subprocess.Popen(
-        [sys.executable, "-c", START, str(built.root)],
+        [sys.executable, "-c", START, str(built.root), str(ports.free_port())],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],

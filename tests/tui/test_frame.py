@@ -177,6 +177,27 @@ async def test_the_age_on_the_page_of_a_run_goes_on(tmp_path: Path, monkeypatch:
         assert "2 y ago" not in before
 
 
+async def test_help_can_be_read_to_its_end_on_a_small_screen(workspace: Workspace) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "home: keys" in text(app))
+        assert "mark a row" not in text(app)
+        await pilot.press("end")
+        await until(pilot, lambda: "mark a row" in text(app))
+
+
+async def test_lists_of_the_palette_do_not_stack(workspace: Workspace) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settled(pilot)
+        for tab in ("datasets", "runs"):
+            app.open_list("build", tab)
+            await settled(pilot)
+        assert [page.name_in_path for page in app.screen_stack[1:]] == ["home", "build"]  # type: ignore[attr-defined]
+
+
 async def test_the_palette_shows_brackets_in_names_as_they_are(workspace: Workspace) -> None:
     app = make_app(workspace)
     async with app.run_test(size=(100, 30)) as pilot:

@@ -471,6 +471,14 @@ async def test_a_backtest_that_was_answered_is_shown_without_another_replay(norm
         await pilot.press("up")
         await until(pilot, lambda: [cells[4].text for cells in steps.rows.values()] == ["· kept"] * 3)
         assert page.shell() == ["rules", "backtest", "flight-delay", "--step", "30d"]
+        app.jobs[0].dropped = True
+        page.reload()
+        await settled(pilot)
+        assert page.found is not None, "what was read already stays"
+        app.open("backtest", "flight-delay 30d")
+        await until(pilot, lambda: len(app.jobs) == 2)  # its answer is here no longer
+        await pilot.press("ctrl+x")
+        await until(pilot, lambda: app.jobs[1].code is not None)
 
 
 async def test_a_backtest_that_refuses_says_why_and_can_be_asked_again(normal: Workspace) -> None:

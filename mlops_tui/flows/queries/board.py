@@ -155,6 +155,7 @@ def _refs(
         "run": run.id if run else "",
         "model": judged.version.ref if judged else "",
         "champion": champion.ref if champion else "",
+        "named": f"--name={one.deployment}" if champion and one.deployment != one.name else "",
         "bento": bento.tag if bento else "",
         "deployment": item.name if item else "",
         "report": report.id if report else "",

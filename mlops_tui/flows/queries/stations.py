@@ -206,10 +206,10 @@ def live(one: Sketch, found: rows.Newest, bento: Bento | None) -> Station:
     if state == "down":
         return Station("live", "fail", f"'{ref}' is down", at, noun, ref)
     if champion is not None and champion.ref != serves:
-        text = f"'{ref}' serves {serves} at {item.url}; the champion is :{champion.version}"
+        text = f"'{ref}' serves {serves} at {item.url}; the champion is {champion.ref}"
         return Station("live", "due", text, at, noun, ref)
     if bento is not None and not deployments.serves(item, bento):
-        return Station("live", "due", f"'{ref}' serves an older build of {bento.tag} at {item.url}", at, noun, ref)
+        return Station("live", "due", f"{deployments.outdated(item, bento)} at {item.url}", at, noun, ref)
     is_champion = ", the champion," if champion is not None else ""
     return Station("live", "ok", f"'{ref}' serves {serves}{is_champion} at {item.url}", at, noun, ref)
 
@@ -230,9 +230,12 @@ def monitor(
         return Station("monitor", "off", "nothing has been monitored")
     at, noun, ref = report.created_at, "report", report.id
     item = found.deployments.get(one.deployment)
-    serves = f"{item.model}:{item.version}" if item else ""
+    if item is None:
+        return Station("monitor", "off", "nothing serves; the last report is of what did", at, noun, ref)
+    serves = f"{item.model}:{item.version}"
     if not windows:
-        text = f"the last report has no window of {serves}, which serves: mlops monitor run {one.deployment}"
+        which = "which serves" if deployments.state(item) == "running" else "which served last"
+        text = f"the last report has no window of {serves}, {which}: mlops monitor run {one.deployment}"
         return Station("monitor", "off", text, at, noun, ref)
     window = newest_judged(windows)
     if window is None:
@@ -258,6 +261,8 @@ def rules(one: Sketch, found: rows.Newest, approval: Station) -> Station:
         return Station("rules", "ok", f"quiet: {decision.reason}", decision.at, noun, ref)
     if decision.answered_at is None:
         return Station("rules", "due", f"fired: {decision.reason}", decision.at, noun, ref)
-    waited = (decision.outcome or "").startswith("waits:") and approval.mark != "wait"
-    outcome = f"waited; now {approval.text}" if waited else decision.outcome  # what was written then is no longer so
+    outcome = decision.outcome or ""
+    before, waits, _ = outcome.partition("waits: ")
+    if waits and approval.mark != "wait":  # what was written then is no longer so
+        outcome = f"{before}waited; now {approval.text}"
     return Station("rules", "ok", f"fired: {decision.reason} → {outcome}", decision.answered_at, noun, ref)

@@ -257,6 +257,12 @@ def serves(deployment: Deployment, bento: Bento) -> bool:
     return deployment.bento == bento.tag and deployment.started_at >= bento.created_at
 
 
+def outdated(deployment: Deployment, bento: Bento) -> str:
+    """Return how what a deployment serves differs from the Bento that it should serve, for `serves` is false."""
+    older = "an older build of " if deployment.bento == bento.tag else ""
+    return f"'{deployment.name}' serves {older}{deployment.bento}"
+
+
 def log_file(workspace: Workspace, name: str) -> Path:
     """Return the log of a deployment; raises NotFound if there is none."""
     get(workspace, name)

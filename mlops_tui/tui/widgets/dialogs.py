@@ -123,7 +123,7 @@ class Help(ModalScreen[None]):
         """A box of keys and what they do: a table, which draws only the rows in view."""
         columns = (Column("key", self.told, 14, 24, sorts=False), Column("does", "", 20, 100, sorts=False))
         with Vertical(id="box"):
-            yield Table(columns, id="keys")
+            yield Table(columns)
 
     def on_mount(self) -> None:
         """A row a key, a head to every group."""
@@ -131,9 +131,7 @@ class Help(ModalScreen[None]):
         for name, pairs in self.groups:
             rows[name] = (Cell(name, "due"), Cell(""))
             rows |= {(name, key): (Cell(f"  {key}", "lit"), Cell(label)) for key, label in pairs}
-        table = self.query_one(Table)
-        table.styles.height = len(rows) + 1
-        table.put(list(rows), rows)
+        self.query_one(Table).put(list(rows), rows)
 
     def on_table_chosen(self) -> None:
         """Enter leaves it."""
