@@ -307,6 +307,8 @@ class MissionControl(App[int]):
             sign, tone = {"done": ("✓", "$text-success"), "cancelled": ("■", "$text-warning")}.get(
                 job.word, ("✗", "$text-error")
             )
+            if job.last_line.startswith("error:"):  # the reason first: the command may leave no room for it
+                return Content.assemble(Content.styled(f" {sign} {job.last_line}", tone), f"  {job.command}")
             return Content.assemble(Content.styled(f" {sign} {job.command}", tone), f"  {job.last_line}")
         return Content("")
 

@@ -35,6 +35,7 @@ TONES: dict[Mark, str] = {
     "busy": "busy",
     "off": "dim",
 }
+EMPTY = "no pipelines yet: N writes one from what the data looks like, or: mlops demo"
 FIRST_STATION = 1  # its column
 
 
@@ -52,8 +53,7 @@ class Home(Page[list[Line]]):
 
     def body(self) -> ComposeResult:
         """The strip of every pipeline, and below it the reason of what is under the cursor."""
-        empty = "no pipelines yet: N writes one from what the data looks like, or: mlops demo"
-        yield Table(cells=True, id="board", empty=empty)
+        yield Table(cells=True, id="board", empty=EMPTY)
         yield Words("", id="reason")
 
     def load(self, workspace: Workspace) -> list[Line]:
@@ -95,9 +95,9 @@ class Home(Page[list[Line]]):
         """The pipelines that the filter leaves, those that wait for a person first."""
         kept = [line for line in self.data or [] if query.matches(self._terms, _fields(line))]
         wide = self.app.size.width >= WIDE
-        self.query_one("#board", Table).put(
-            [line.name for line in kept], {line.name: self._cells(line, wide) for line in kept}
-        )
+        table = self.query_one("#board", Table)
+        table.empty = "no pipeline fits the filter" if self.data else EMPTY
+        table.put([line.name for line in kept], {line.name: self._cells(line, wide) for line in kept})
 
     def _cells(self, line: Line, wide: bool) -> tuple[Cell, ...]:
         now = self.workspace.now()

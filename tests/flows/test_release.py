@@ -312,6 +312,18 @@ def test_what_was_tampered_with_later_does_not_go_out(trained: Workspace) -> Non
     assert not (trained.root / "out.zip").exists()
 
 
+def test_a_word_more_on_what_is_approved_moves_no_champion(trained: Workspace) -> None:
+    approvals.approve(trained, NAME, "")
+    second(trained)
+    approvals.approve(trained, version(trained, 2), "")
+    approvals.approve(trained, version(trained, 2), "I think so, too")
+    assert champion(trained) == 2
+    approvals.set_alias(trained, version(trained, 1), "champion", "back")
+    for number in (2, 1):
+        approvals.approve(trained, version(trained, number), "still good")
+        assert champion(trained) == 1
+
+
 def test_a_rejected_champion_gives_its_place_back(trained: Workspace) -> None:
     approvals.approve(trained, NAME, "")
     second(trained)

@@ -188,6 +188,14 @@ async def test_help_can_be_read_to_its_end_on_a_small_screen(workspace: Workspac
         await until(pilot, lambda: "mark a row" in text(app))
 
 
+async def test_home_says_that_no_pipeline_fits_a_filter(workspace: Workspace) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("slash", *"zzzz")
+        await until(pilot, lambda: "no pipeline fits the filter" in text(app))
+
+
 async def test_lists_of_the_palette_do_not_stack(workspace: Workspace) -> None:
     app = make_app(workspace)
     async with app.run_test(size=(100, 30)) as pilot:

@@ -196,7 +196,7 @@ def yardstick(
 def _keep(workspace: Workspace, report: MonitorReport) -> MonitorReport:
     """Store the report, then its row."""
     hash_ = workspace.objects.put(to_json(report))
-    newest = report.windows[-1] if report.windows else None
+    newest = newest_judged(report.windows)
     with workspace.catalogue.write(report.created_at) as act:
         rows.add_monitor_report(act, report.id, report.deployment, report.routine, hash_)
         drifted = list(newest.drifted) if newest else []
