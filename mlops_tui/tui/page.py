@@ -82,6 +82,7 @@ class Page(Screen[None], Generic[T]):
         self._number = 0  # of the newest load: an older one's answer comes too late
         self._loading = False
         self._again = False
+        self._is_here = False  # its widgets are: what polls may ask for a load before
         self._stamp: tuple[int, ...] = ()  # of the catalogue, when it was loaded last
         self.cost = 0.0  # seconds that the last load took
 
@@ -150,6 +151,7 @@ class Page(Screen[None], Generic[T]):
         """Begin to load."""
         self.query("#filter").set(display=False)
         self.query_one("#trouble").display = False
+        self._is_here = True
         self.tell_path()
         self.reload()
 
@@ -182,6 +184,8 @@ class Page(Screen[None], Generic[T]):
 
     def reload(self) -> None:
         """Load, unless that is going on: then once more after it."""
+        if not self._is_here:
+            return
         if self._loading:
             self._again = True
             return
