@@ -230,7 +230,7 @@ class Lists(Page[Found]):
 
     def on_lists_fetched(self, event: Fetched) -> None:
         """Show them, if the list is still the same."""
-        if event.name == self.tab.name:
+        if self.is_open and event.name == self.tab.name:
             table, rows = self.table, {**self.state.rows, **event.rows}
             table.fill({key: row.cells for key, row in event.rows.items()})
             self.state.rows = {key: row for key, row in rows.items() if key in table.rows or key in table.marked}

@@ -82,7 +82,7 @@ class Page(Screen[None], Generic[T]):
         self._number = 0  # of the newest load: an older one's answer comes too late
         self._loading = False
         self._again = False
-        self._is_here = False  # its widgets are: what polls may ask for a load before
+        self._is_here = False  # its widgets are
         self._stamp: tuple[int, ...] = ()  # of the catalogue, when it was loaded last
         self.cost = 0.0  # seconds that the last load took
 
@@ -182,9 +182,14 @@ class Page(Screen[None], Generic[T]):
 
     # ── loading ──────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its widgets are here: clocks and threads may come before they are, or when they are being removed."""
+        return self._is_here and self.display
+
     def reload(self) -> None:
         """Load, unless that is going on: then once more after it."""
-        if not self._is_here:
+        if not self.is_open:
             return
         if self._loading:
             self._again = True
@@ -209,6 +214,8 @@ class Page(Screen[None], Generic[T]):
     def on_page_loaded(self, event: Loaded) -> None:
         """Show what came, or what went wrong; and load again where somebody asked meanwhile."""
         self._loading = False
+        if not self.is_open:
+            return
         if event.number == self._number:
             self.cost = event.seconds
             self.failed = event.error

@@ -384,8 +384,8 @@ async def test_ctrl_x_cancels_a_training_and_the_screens_answer_meanwhile(traine
         job = await ended(pilot, app, 30)
         assert (job.code, job.word) == (130, "cancelled")
         await until(pilot, lambda: "cancelled" in text(app))
-        await until(pilot, lambda: plain(app.screen, "#activity").startswith(f" ■ mlops run {NAME}"))
-        assert "error: interrupted; what was finished is kept" in plain(app.screen, "#activity")
+        await until(pilot, lambda: plain(app.screen, "#activity").startswith(" ■ error: interrupted; what was"))
+        assert f"what was finished is kept  mlops run {NAME}" in plain(app.screen, "#activity")
         assert last_run(trained) == "interrupted"
         await pilot.press("ctrl+x")
         assert "no command is at work" in plain(app.screen, "#activity")

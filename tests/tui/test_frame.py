@@ -196,14 +196,19 @@ async def test_home_says_that_no_pipeline_fits_a_filter(workspace: Workspace) ->
         await until(pilot, lambda: "no pipeline fits the filter" in text(app))
 
 
-async def test_a_page_whose_widgets_are_not_here_yet_is_not_asked_to_load(workspace: Workspace) -> None:
+async def test_a_page_whose_widgets_are_not_here_yet_or_no_longer_is_not_asked_to_load(workspace: Workspace) -> None:
     app = make_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         app.open("build", "runs")
-        app.screen.reload()  # type: ignore[attr-defined]  # as the clock does, at any moment
+        page = page_of(app)
+        page.reload()  # as the clock does, at any moment
         await settled(pilot)
-        assert app.screen.data is not None  # type: ignore[attr-defined]
+        assert page.data is not None
+        page.post_message(page.Loaded(page._number, page.data, None, 0.0))
+        await app.pop_screen()
+        assert not page.query("#list")
+        page.reload()
 
 
 async def test_lists_of_the_palette_do_not_stack(workspace: Workspace) -> None:

@@ -144,7 +144,7 @@ class RunPage(Detail[Loaded]):
     def _tick(self) -> None:
         """What a live run has said since the last look; load all again when it has ended."""
         data = self.data
-        if data is None or self.app.screen is not self:
+        if data is None or not self.is_open or self.app.screen is not self:
             return
         events, read = live.follow(self.workspace, data.run.id, data.read)
         if events:
