@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from mlops_tui.tui.app import MissionControl
 from mlops_tui.tui.page import Page
 
 
-def text(app: MissionControl) -> str:
+def text(app: App[Any]) -> str:
     """The screen's characters, line by line, without blanks at their ends."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips) + "\n"
@@ -23,7 +24,6 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: float
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            assert isinstance(pilot.app, MissionControl)
             raise AssertionError(f"not within {seconds:g} s; the screen shows\n{text(pilot.app)}")
         await pilot.pause(0.01)
 

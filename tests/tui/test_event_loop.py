@@ -17,12 +17,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 from textual.content import Content
+from textual.pilot import Pilot
 
 from mlops_tui.tui.app import MissionControl, make_app
 from tests.tui import made
+from tests.tui.driven import page_of
 from tests.tui.shown import settled
 from tests.tui.test_snapshots import LISTS, objects
 
@@ -93,7 +96,9 @@ def _work() -> float:
     return time.perf_counter() - began
 
 
-async def _share(app: MissionControl, pilot: object, way: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> float:
+async def _share(
+    app: MissionControl, pilot: Pilot[Any], way: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> float:
     """By how much a callback took longer than it may while a page was opened, moved about in, and left; 0: none did."""
     pace = max(1.0, sorted(_work() for _ in range(3))[1] / REFERENCE)
     asyncio.get_running_loop().slow_callback_duration = LONGEST * pace
@@ -103,11 +108,11 @@ async def _share(app: MissionControl, pilot: object, way: tuple[str, ...], caplo
             app.open(way[1], way[2])
             way = way[3:]
         for key in (*way, "down", "pagedown", "end", "home", "right", "left"):
-            await pilot.press(key)  # type: ignore[attr-defined]
-        await settled(pilot)  # type: ignore[arg-type]
+            await pilot.press(key)
+        await settled(pilot)
         while len(app.screen_stack) > 2:
             app.pop_screen()
-        app.screen.leave_filter()  # type: ignore[attr-defined]
-        await settled(pilot)  # type: ignore[arg-type]
+        page_of(app).leave_filter()
+        await settled(pilot)
     took = [float(match[1]) for match in re.finditer(r"took (\d+\.\d+) seconds", caplog.text)]
     return max(took, default=0.0) / (LONGEST * pace)

@@ -34,6 +34,7 @@ from mlops_tui.tui.watch.report import ReportPage
 from mlops_tui.tui.watch.root import Watch
 from mlops_tui.tui.widgets.table import Table
 from tests.tui import made, made_watch
+from tests.tui.driven import page_of
 from tests.tui.made_base import making_of, moment
 from tests.tui.shown import settled, text, until
 
@@ -139,7 +140,7 @@ async def test_a_pipeline_file_that_cannot_be_read_says_so_among_the_rules(tmp_p
     )
     async with make_app(workspace).run_test(size=SIZE) as pilot:
         await to_tab(pilot, "rules")
-        shown = text(pilot.app)  # type: ignore[arg-type]
+        shown = text(pilot.app)
     assert "✗ mistake" in shown
     assert "· none" in shown
 
@@ -195,7 +196,7 @@ async def test_an_audit_event_opens_what_it_is_about_and_without_that_is_told_wh
 async def test_an_agent_that_works_says_what_it_does(normal: Workspace) -> None:
     async with make_app(normal).run_test(size=SIZE) as pilot:
         await to_tab(pilot, "agent")
-        shown = text(pilot.app)  # type: ignore[arg-type]
+        shown = text(pilot.app)
     assert "✓ agent" in shown
     assert "asleep, wakes in 40 s" in shown
     assert "nobody asks" not in shown
@@ -218,7 +219,7 @@ async def test_what_an_agent_said_that_cannot_be_read_is_no_agent_and_no_bug(tmp
         (workspace.home / "agent.json").unlink()
         (workspace.home / "agent.json").mkdir()
         page.reload()
-        await until(pilot, lambda: "none has worked for this workspace yet" in text(pilot.app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "none has worked for this workspace yet" in text(pilot.app))
         assert page.failed is None
 
 
@@ -268,7 +269,7 @@ async def test_time_without_predictions_takes_no_room_and_is_told(tmp_path: Path
     async with make_app(workspace).run_test(size=size) as pilot:
         page = await opened(pilot, "report", "flight-delay")
         assert "⋯ left out: 679 windows without a prediction, 2013-10-10 to 2026-10-15" in said(page, "legend")
-        head = next(line for line in text(pilot.app).splitlines() if "worst window" in line)  # type: ignore[arg-type]
+        head = next(line for line in text(pilot.app).splitlines() if "worst window" in line)
         assert "⋯15 " in head if size == SIZE else "⋯10-15 " in head
         assert said(page).startswith(" temp 2026-10-15 to 2026-10-22")
         await pilot.press("left")
@@ -297,13 +298,13 @@ async def test_a_cell_opens_its_feature_whose_windows_are_counted_once_by_a_comm
         await until(pilot, lambda: isinstance(pilot.app.screen, FeaturePage) and pilot.app.screen.data is not None)
         page = pilot.app.screen
         assert isinstance(page, FeaturePage)
-        assert "computing" in text(pilot.app)  # type: ignore[arg-type]
+        assert "computing" in text(pilot.app)
         assert "temp 2013-10-10" in said(page)
         await settled(pilot)
-        assert "█ reference  ⣿ 2013-10-10 :3" in text(pilot.app)  # type: ignore[arg-type]
+        assert "█ reference  ⣿ 2013-10-10 :3" in text(pilot.app)
         assert len(page.counted) == 8
         await pilot.press("left_square_bracket")
-        await until(pilot, lambda: "⣿ 2013-10-03 :3" in text(pilot.app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "⣿ 2013-10-03 :3" in text(pilot.app))
         assert page.shell()[2:4] == ["--window", "2013-10-03T00:00:00"]
 
 
@@ -323,7 +324,7 @@ async def test_a_busy_catalogue_does_not_begin_the_counting_again(
         for _ in range(3):
             page.reload()
             await pilot.pause(0.05)
-        await until(pilot, lambda: "no luck" in text(pilot.app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "no luck" in text(pilot.app))
         assert len(asked) == 1
         page.reload()
         await until(pilot, lambda: len(asked) == 2)
@@ -368,16 +369,17 @@ async def test_a_feature_may_be_called_like_an_option(tmp_path: Path) -> None:
     put_windows(workspace, [replace(week, features=(odd,))])
     async with make_app(workspace).run_test(size=SIZE) as pilot:
         page = await opened(pilot, "feature", "flight-delay --json")
-        await until(pilot, lambda: "cannot be counted" in text(pilot.app))  # type: ignore[arg-type]
-        assert "'--json'" in text(pilot.app)  # type: ignore[arg-type]  # as a feature that the model does not have
+        await until(pilot, lambda: "cannot be counted" in text(pilot.app))
+        assert "'--json'" in text(pilot.app)  # as a feature that the model does not have
         assert page.shell()[-3:] == ["--", "flight-delay", "--json"]
 
 
 async def test_a_feature_that_the_report_does_not_have_is_told_with_the_next_command(normal: Workspace) -> None:
-    async with make_app(normal).run_test(size=SIZE) as pilot:
-        pilot.app.open("feature", "flight-delay tmep")  # type: ignore[attr-defined]
-        await until(pilot, lambda: "has no feature 'tmep'" in text(pilot.app))  # type: ignore[arg-type]
-        assert "next: mlops monitor show" in text(pilot.app)  # type: ignore[arg-type]
+    app = make_app(normal)
+    async with app.run_test(size=SIZE) as pilot:
+        app.open("feature", "flight-delay tmep")
+        await until(pilot, lambda: "has no feature 'tmep'" in text(pilot.app))
+        assert "next: mlops monitor show" in text(pilot.app)
 
 
 @given(st.text("abc _.", min_size=1).map(str.strip).filter(bool), st.datetimes(), st.integers(1, 99))
@@ -486,9 +488,11 @@ async def test_a_backtest_that_refuses_says_why_and_can_be_asked_again(normal: W
     async with app.run_test(size=SIZE) as pilot:
         app.open("backtest", "fresh")
         await until(pilot, lambda: bool(app.jobs))
-        await until(pilot, lambda: app.screen.failed is not None)  # type: ignore[attr-defined]
+        await until(pilot, lambda: page_of(app).failed is not None)
         assert app.jobs[0].code in (1, 2)
-        assert app.screen.failed.message in app.jobs[0].out  # type: ignore[attr-defined]
+        refusal = page_of(app).failed
+        assert refusal is not None
+        assert refusal.message in app.jobs[0].out
         await pilot.press("ctrl+r")
         await until(pilot, lambda: len(app.jobs) == 2)
         await pilot.press("ctrl+x")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from mlops_tui.adapters.catalogue import board as rows
-from mlops_tui.core.approval import Standing, is_outdated, is_settled, standing
+from mlops_tui.core.approval import Standing, State, is_outdated, is_settled, standing
 from mlops_tui.core.compare import headline
 from mlops_tui.errors import MlopsError
 from mlops_tui.flows.build import runs
@@ -20,6 +20,7 @@ from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Bento, GateReport, ModelVersion, MonitorReport, WindowReport, from_json
 
 Mark = Literal["ok", "due", "wait", "fail", "warn", "busy", "off"]
+DECIDED: dict[State, Mark] = {"approved": "ok", "rejected": "fail"}
 StationName = Literal["data", "checks", "train", "gates", "approval", "bento", "live", "monitor", "rules"]
 STATIONS: tuple[StationName, ...] = (
     "data", "checks", "train", "gates", "approval", "bento", "live", "monitor", "rules",
@@ -163,7 +164,7 @@ def approval(judged: Judged | None) -> Station:
     if judged.left:
         text = f"the champion {ref}: {judged.now.sentence}; {judged.left}"
         return Station("approval", "warn" if judged.now.state == "approved" else "wait", text, judged.at, noun, ref)
-    mark: Mark = {"approved": "ok", "rejected": "fail"}.get(judged.now.state, "wait")  # type: ignore[assignment]
+    mark = DECIDED.get(judged.now.state, "wait")
     return Station("approval", mark, f"{ref} {judged.now.sentence}", judged.at, noun, ref)
 
 

@@ -89,11 +89,13 @@ def _say(
         release.add_approval(act, word)
         act.record(f"model.{verdict}", version.ref, name=name, comment=comment, covers=word.subject)
         now = standing(current, release.approvals(act, version.model, version.version))
-        serving = champion(act, version.model)
-        if verdict == "approved":  # a word more on what is approved already moves nothing, unless nothing serves
-            if is_settled(current, now) and (serving is None or not is_settled(current, before)):
+        at_head = champion(act, version.model)
+        if (
+            verdict == "approved"
+        ):  # one more word on what is approved already moves nothing, unless there is no champion
+            if is_settled(current, now) and (at_head is None or not is_settled(current, before)):
                 point(act, version.model, "champion", version.version, f"approved by {name}")
-        elif serving == version.version:
+        elif at_head == version.version:
             former = former_champion(act, version.model)
             point(act, version.model, "champion", former.version if former else None, f"rejected by {name}")
         return current, now
