@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import shlex
-import signal
-import subprocess
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from time import monotonic
 from typing import Any, ClassVar
 
-from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.filter import LineFilter
@@ -27,6 +21,7 @@ from textual.widgets import Input, Static
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui import jobs, verbs
 from mlops_tui.tui.finder import Finder
+from mlops_tui.tui.outside import Outside
 from mlops_tui.tui.page import WIDE, Page
 from mlops_tui.tui.pages import PAGES, ROOTS
 from mlops_tui.tui.themes import THEMES, pick
@@ -76,7 +71,7 @@ class MissionControl(App[int]):
         self._stamp: tuple[int, ...] = ()
         self._loaded_at = 0.0
         self._notice, self._told_at = "", -inf  # what was said last, and when
-        self._is_outside = False  # whether the terminal is lent to a pager or an editor
+        self.outside = Outside(self)
         self._plain = Plain()
         pick(self, theme)
 
@@ -184,6 +179,12 @@ class MissionControl(App[int]):
         """Find an act or an object; a question that is open is answered first."""
         if isinstance(self.screen, Page):
             super().action_command_palette()
+
+    def came_back(self) -> None:
+        """The terminal is ours again: draw all of it, and look whether something changed meanwhile."""
+        self.refresh(layout=True)
+        if isinstance(self.screen, Page):
+            self.screen.reload()
 
     # ── acts ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -312,77 +313,7 @@ class MissionControl(App[int]):
             return Content.assemble(Content.styled(f" {sign} {job.command}", tone), f"  {job.last_line}")
         return Content("")
 
-    # ── the world outside ────────────────────────────────────────────────────────────────────────
-
-    def copy(self, words: Sequence[str]) -> None:
-        """Copy a command line to the clipboard (OSC 52: it reaches over ssh), and show it."""
-        if not words:
-            self.tell("no command shows this page")
-            return
-        line = shlex.join(["mlops", *words])
-        self.copy_to_clipboard(line)
-        self.tell(f"copied: {line}")
-
-    def page_out(self, words: Sequence[str]) -> None:
-        """Show what a command prints in $PAGER."""
-        if not words:
-            self.tell("no command shows this page")
-            return
-        if not only_reads(words):
-            self.tell(f"not shown: that would do it again: mlops {shlex.join(words)}")
-            return
-        line = shlex.join(jobs.command(self.workspace.root, words, "--color", "never" if self.no_color else "always"))
-        pager = os.environ.get("PAGER") or "less -R"
-        self._outside(lambda: subprocess.run(f"{line} 2>&1 | {pager}", shell=True, check=False, env=jobs.environment()))
-
-    def page_text(self, text: str) -> None:
-        """Show a text in $PAGER."""
-        pager = os.environ.get("PAGER") or "less -R"
-        told = text.encode(errors="replace")
-        self._outside(lambda: subprocess.run(pager, shell=True, check=False, input=told, env=jobs.environment()))
-
-    def edit(self, pipeline: str | None) -> None:
-        """Open a pipeline's file in $EDITOR."""
-        from mlops_tui.flows import lookup
-
-        path = lookup.pipeline_files(self.workspace).get(pipeline or "")
-        if path is None:
-            self.tell("no pipeline is under the cursor")
-        elif self.read_only:
-            self.tell("read only: files are not edited here")
-        else:
-            editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-            self._outside(
-                lambda: subprocess.run([*shlex.split(editor), str(path)], check=False, cwd=self.workspace.root)
-            )
-
-    def _outside(self, work: Callable[[], object]) -> None:
-        if not self._is_outside:
-            self._is_outside = True
-            self.run_worker(self._lend(work), exclusive=False)
-
-    async def _lend(self, work: Callable[[], object]) -> None:
-        """Lend the terminal, in a thread: the words of commands at work are read on, or they would wait."""
-        try:
-            with self.batch_update(), self.suspend(), _deaf():
-                await asyncio.to_thread(work)
-        except SuspendNotSupported:
-            self.tell("a browser has no terminal to open that in")
-        except OSError as error:
-            self.tell(f"cannot start it: {error.strerror}")
-        finally:
-            self._is_outside = False
-        self.refresh(layout=True)
-        if isinstance(self.screen, Page):
-            self.screen.reload()
-
-    def log_bug(self) -> str:
-        """Append the traceback at hand to the workspace's log; returns where it is."""
-        path = self.workspace.home / "log" / "mlops.log"
-        with suppress(OSError), path.open("a", encoding="utf-8") as stream:
-            stream.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n{traceback.format_exc()}\n")
-            return f"the details are in {path}"
-        return "the details could not be written anywhere"
+    # ── the rest ─────────────────────────────────────────────────────────────────────────────────
 
     def action_next_theme(self) -> None:
         """Dark, light, high contrast, the terminal's own colours."""
@@ -393,16 +324,6 @@ class MissionControl(App[int]):
     def get_system_commands(self, screen: Screen[object]) -> list[SystemCommand]:
         """Our own palette has all there is."""
         return []
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Ctrl-C is meant for whoever has the terminal now; children hear it all the same."""
-    handler = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def make_app(workspace: Workspace, *, read_only: bool = False, theme: str | None = None) -> MissionControl:

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 from textual.containers import VerticalScroll
 
 from mlops_tui.tui.page import Page
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
+from mlops_tui.tui.widgets.table import Table
 
 T = TypeVar("T")
 Opens = tuple[str, str]  # noun and reference

@@ -17,8 +17,9 @@ from mlops_tui.texts.cells import MARKS, age
 from mlops_tui.texts.sparks import sparkline, thin
 from mlops_tui.tui.page import WIDE, Page
 from mlops_tui.tui.verbs import WORKSPACE, Noun, Subject, Verb
+from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Words
-from mlops_tui.tui.widgets.table import Cell, Column, Table
+from mlops_tui.tui.widgets.table import Table
 
 WORDS: dict[Mark, str] = {
     "ok": "in order", "due": "due", "wait": "waits for a person", "fail": "says no", "warn": "look at it",

@@ -18,8 +18,9 @@ from mlops_tui.errors import MlopsError
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui.page import Page
 from mlops_tui.tui.verbs import WORKSPACE, Subject
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Words
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 NEAR = 90  # rows around the cursor that come with the list itself
 

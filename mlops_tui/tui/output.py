@@ -12,8 +12,9 @@ from textual.content import Content
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui import jobs
 from mlops_tui.tui.page import Page
+from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Words
-from mlops_tui.tui.widgets.table import Cell, Column, Table
+from mlops_tui.tui.widgets.table import Table
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 SHOWN = 30_000  # characters: a screen breaks no more into lines in the time that a key may take
@@ -66,7 +67,7 @@ class Output(Page[jobs.Job]):
     def action_pager(self) -> None:
         """What it printed, in a pager: the command is not done a second time."""
         job = self._job()
-        self.app_.page_text(f"{ESCAPES.sub('', job.err)}{ESCAPES.sub('', job.out)}")
+        self.app_.outside.page_text(f"{ESCAPES.sub('', job.err)}{ESCAPES.sub('', job.out)}")
 
 
 class Jobs(Page[list[jobs.Job]]):

@@ -21,6 +21,7 @@ from textual.widgets import Input
 
 from mlops_tui.errors import InvalidInput, MlopsError
 from mlops_tui.tui import verbs
+from mlops_tui.tui.outside import log_bug
 from mlops_tui.tui.widgets.dialogs import Help
 from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.status import Keys
@@ -208,7 +209,7 @@ class Page(Screen[None], Generic[T]):
         except MlopsError as found:
             error = found
         except Exception as found:  # a page says what is wrong with it, the others go on
-            error = MlopsError(f"a bug: {type(found).__name__}: {found}", self.app_.log_bug())
+            error = MlopsError(f"a bug: {type(found).__name__}: {found}", log_bug(self.workspace.home))
         self.post_message(self.Loaded(number, data, error, monotonic() - started))
 
     def on_page_loaded(self, event: Loaded) -> None:
@@ -283,7 +284,7 @@ class Page(Screen[None], Generic[T]):
 
     def action_copy(self) -> None:
         """Copy the command that shows this page."""
-        self.app_.copy(self.shell())
+        self.app_.outside.copy(self.shell())
 
     def action_reload(self) -> None:
         """Load again."""
@@ -291,12 +292,12 @@ class Page(Screen[None], Generic[T]):
 
     def action_pager(self) -> None:
         """The page's text in a pager."""
-        self.app_.page_out(self.shell())
+        self.app_.outside.page(self.shell())
 
     def action_edit(self) -> None:
         """The pipeline's file in an editor."""
         subject = self.subject()
-        self.app_.edit(subject.of("pipeline") if subject else None)
+        self.app_.outside.edit(subject.of("pipeline") if subject else None)
 
     # ── the filter ───────────────────────────────────────────────────────────────────────────────
 

@@ -361,15 +361,15 @@ async def test_a_long_answer_is_shown_in_part_and_given_to_the_pager_whole_witho
 ) -> None:
     given: list[str] = []
     app = make_app(workspace)
-    monkeypatch.setattr(app, "page_text", given.append)
-    monkeypatch.setattr(app, "_outside", lambda work: pytest.fail("a command was started"))
+    monkeypatch.setattr(app.outside, "page_text", given.append)
+    monkeypatch.setattr(app.outside, "_lend", lambda work: pytest.fail("a command was started"))
     long = "x" * (SHOWN + 5)
     async with app.run_test(size=(80, 24)) as pilot:
         shown = await _typed_output(pilot, app, jobs.Job(1, ("gc", "--yes"), out=long, code=0))
         assert "5 characters more" in shown
         await pilot.press("o")
         assert given == [long]
-        app.page_out(["gc", "--yes"])
+        app.outside.page(["gc", "--yes"])
         assert "would do it again" in app._notice
 
 

@@ -20,8 +20,9 @@ from mlops_tui.texts.contest import tested
 from mlops_tui.tui.build.root import MOST_COMPARED, STATUS, fitting
 from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.verbs import Subject, Verb
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 RUNS = (
     Column("letter", "", 1, 1, sorts=False), Column("run", "run", 12, 12, sorts=False),

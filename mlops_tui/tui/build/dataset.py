@@ -18,8 +18,9 @@ from mlops_tui.texts.bars import bars, hbars
 from mlops_tui.texts.cells import PROFILE_COLUMNS, age, bytes_text, cell, profile_row, profile_value
 from mlops_tui.tui.detail import Detail, Part
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Words, facts
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 FIGURES = frozenset(("distinct", "min", "median", "max", "null"))
 QUANTILES = ("min", "1%", "5%", "25%", "50%", "75%", "95%", "99%", "max")

@@ -23,8 +23,9 @@ from mlops_tui.tui import jobs
 from mlops_tui.tui.build.dataset import axis
 from mlops_tui.tui.detail import Detail, Opens
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Words, facts
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 COLUMNS = (
     Column("column", "column", 8, 28), Column("psi", "PSI", 6, 8, right=True),

@@ -10,8 +10,8 @@ from mlops_tui.flows.queries.live import Told
 from mlops_tui.records import Curve, RunDetails
 from mlops_tui.texts import plots
 from mlops_tui.texts.cells import figure
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Draw
-from mlops_tui.tui.widgets.table import Cell, Column, Key
 
 METRICS = (
     Column("metric", "metric", 6, 18), Column("test", "test", 6, 28),

@@ -18,8 +18,9 @@ from mlops_tui.texts.cells import MARKS, age
 from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.home import TONES, WORDS, of_use
 from mlops_tui.tui.verbs import Subject, Verb
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Title, Words, facts
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from mlops_tui.flows.planning import Step

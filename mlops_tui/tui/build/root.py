@@ -15,7 +15,7 @@ from mlops_tui.records import DatasetVersion, Run
 from mlops_tui.texts.cells import age
 from mlops_tui.tui.lists import Asked, Found, Lists, Row, Tab, kept
 from mlops_tui.tui.verbs import Subject, Verb
-from mlops_tui.tui.widgets.table import Cell, Column, Key
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 
 STATUS = {"completed": ("✓", "ok"), "failed": ("✗", "fail"), "interrupted": ("■", "warn"), "running": ("▶", "busy")}
 MOST_COMPARED = 6

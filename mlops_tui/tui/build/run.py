@@ -25,8 +25,9 @@ from mlops_tui.tui.build import parts
 from mlops_tui.tui.build.root import STATUS, fitting
 from mlops_tui.tui.detail import FACTS, Detail, Fact, Opens, Part
 from mlops_tui.tui.verbs import Subject, Verb
+from mlops_tui.tui.widgets.columns import Key
 from mlops_tui.tui.widgets.drawn import Drawn, Title, Words, facts
-from mlops_tui.tui.widgets.table import Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 EVERY = 0.25  # seconds between two looks at what a live run says
 TAIL = 12  # lines of the log that are shown

@@ -12,8 +12,8 @@ from mlops_tui.texts.bars import bars
 from mlops_tui.texts.cells import figure
 from mlops_tui.texts.contest import better_by, confident
 from mlops_tui.tui.release.parts import Line
+from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Draw
-from mlops_tui.tui.widgets.table import Cell, Column
 
 UNIT = (0.0, 1.0)
 SIGNS = {"better": ("✓", "ok"), "worse": ("✗", "fail"), "not told apart": ("·", "dim")}

@@ -26,8 +26,8 @@ from mlops_tui.tui.output import ESCAPES
 from mlops_tui.tui.release.lists import deployment_subject
 from mlops_tui.tui.release.parts import PARTS, Line, Rows, Sheet, part, stating
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Title, Words, facts
-from mlops_tui.tui.widgets.table import Cell, Column
 
 SHOWN = 40  # characters of a line of rates
 STEP = 2  # seconds that each stands for, as long as from one look to the next

@@ -20,7 +20,7 @@ from mlops_tui.texts.cells import age, bytes_text, cell
 from mlops_tui.tui.lists import Asked, Found, Lists, Row, Tab, kept
 from mlops_tui.tui.release.parts import model_subject, state_cell
 from mlops_tui.tui.verbs import Subject
-from mlops_tui.tui.widgets.table import Cell, Column, Key
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 
 SPAN = timedelta(seconds=1)  # rates are over no less
 

@@ -23,8 +23,8 @@ from mlops_tui.texts.cells import age, cell, figure
 from mlops_tui.texts.grid import Grid
 from mlops_tui.tui.release.parts import PARTS, Line, Rows, Sheet, champion_of, model_subject, part, stating
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Drawn, Title, Words, facts
-from mlops_tui.tui.widgets.table import Cell, Column
 
 SETS = ("test", "validation", "train")
 GATES = (Column("passed", "", 1, 1, sorts=False), Column("gate", "gate", 10, 30, sorts=False),

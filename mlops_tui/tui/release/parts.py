@@ -14,8 +14,9 @@ from mlops_tui.flows.release.models import Shown
 from mlops_tui.records import ModelVersion
 from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Words
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 T = TypeVar("T")
 STATES: dict[str, tuple[str, str]] = {

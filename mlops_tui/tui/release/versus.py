@@ -25,8 +25,9 @@ from mlops_tui.tui import jobs
 from mlops_tui.tui.release import contest as drawing
 from mlops_tui.tui.release.parts import Line, Rows, Sheet, champion_of, model_subject, stating
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Drawn, Title, facts
-from mlops_tui.tui.widgets.table import Cell, Column, Table
+from mlops_tui.tui.widgets.table import Table
 
 COMPUTING = "computing on the test rows…"
 

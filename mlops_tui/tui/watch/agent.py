@@ -12,7 +12,7 @@ from mlops_tui.records import AgentState, Backoff, Notice
 from mlops_tui.texts.cells import age, cell
 from mlops_tui.tui.lists import Found, Row, Tab, kept
 from mlops_tui.tui.verbs import WORKSPACE
-from mlops_tui.tui.widgets.table import Cell, Column, Key
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 
 COLUMNS = (Column("what", "what", 8, 16), Column("name", "of", 4, 24), Column("text", "", 20, 400))
 START = "mlops agent run, or W for one wake"

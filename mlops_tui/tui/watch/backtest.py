@@ -23,8 +23,9 @@ from mlops_tui.tui.detail import Detail, Part
 from mlops_tui.tui.jobs import Job
 from mlops_tui.tui.page import WIDE, Page
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words
-from mlops_tui.tui.widgets.table import Cell, Column, Table
+from mlops_tui.tui.widgets.table import Table
 
 POLICIES = (
     Column("policy", "policy", 8, 18), Column("metric", "mean", 6, 8, right=True),

@@ -18,8 +18,9 @@ from mlops_tui.texts.cells import age, cell
 from mlops_tui.tui.detail import FACTS, Detail, Fact, Opens, Part
 from mlops_tui.tui.verbs import Subject
 from mlops_tui.tui.watch.root import came_of, decision_refs, number, verdict_cell, word_of
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Title, Words
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 RULES = (
     Column("rule", "rule", 8, 26, sorts=False), Column("verdict", "verdict", 9, 9, sorts=False),

@@ -27,8 +27,9 @@ from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.page import WIDE
 from mlops_tui.tui.verbs import Subject
 from mlops_tui.tui.watch.heat import TONES, cell_text
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 FEW = 6  # windows in view where the drawing is above them
 AT_ONCE = 12  # windows that one command counts

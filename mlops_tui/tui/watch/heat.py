@@ -10,7 +10,7 @@ from textual.content import Content
 from mlops_tui.records import Drift, WindowReport
 from mlops_tui.texts.cells import day
 from mlops_tui.texts.heat import ABSENT, DRIFTED, FAULT, HEAT, heat, level, measure, worst
-from mlops_tui.tui.widgets.table import Cell
+from mlops_tui.tui.widgets.columns import Cell
 
 TONES = ("dim", "dim", "due", "warn", "fail", "wait")  # by level of heat
 SHORT, LONG = 3, 6  # columns that a window takes with its gap

@@ -26,8 +26,9 @@ from mlops_tui.tui.detail import Detail, Opens, Part
 from mlops_tui.tui.page import WIDE
 from mlops_tui.tui.verbs import Subject
 from mlops_tui.tui.watch.heat import LONG, SHORT, cell_text, row_cells, short
+from mlops_tui.tui.widgets.columns import Column, Key
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words, facts
-from mlops_tui.tui.widgets.table import Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 SIGNS = {"✓": "$text-success", "✗": "$text-error", HEAT[DRIFTED]: "$text-error"}
 FEATURE, WORST = 16, 20  # columns for a name, and for the worst window in figures

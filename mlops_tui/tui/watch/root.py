@@ -23,8 +23,9 @@ from mlops_tui.texts.windows import tracks
 from mlops_tui.tui.lists import Found, Lists, Row, Tab, kept
 from mlops_tui.tui.verbs import WORKSPACE, Subject
 from mlops_tui.tui.watch.agent import AGENT
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Words
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.table import Table
 
 VERDICT_TONES = {"fires": "due", "quiet": "dim", "unknown": "warn"}
 SPARK = 12  # characters of a live metric

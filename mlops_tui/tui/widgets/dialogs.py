@@ -13,7 +13,8 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
-from mlops_tui.tui.widgets.table import Cell, Column, Key, Table
+from mlops_tui.tui.widgets.columns import Cell, Column, Key
+from mlops_tui.tui.widgets.table import Table
 
 
 class Question(ModalScreen[list[str] | None]):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -17,30 +15,10 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from mlops_tui.tui.widgets.columns import Cell, Column, Key, fit, fitting, ordered, widths
 from mlops_tui.tui.widgets.tones import tones
 
-Key = Hashable
 KEPT = 4000  # rows of a long list, until all but those around the cursor are dropped
-
-
-class Cell(NamedTuple):
-    """A cell's text, its tone (ok, warn, fail, wait, due, busy, dim, lit), and what it sorts and filters by."""
-
-    text: str
-    tone: str = ""
-    value: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its title, the fewest and most characters it takes, and which way it leans."""
-
-    key: str
-    title: str
-    least: int = 4
-    most: int = 40
-    right: bool = False
-    sorts: bool = True
 
 
 class Table(ScrollView, can_focus=True):
@@ -167,25 +145,10 @@ class Table(ScrollView, can_focus=True):
         top = self.scroll_offset.y
         return self.keys[top : top + max(1, self.size.height - 1)]
 
-    def _in_order(self, keys: Sequence[Key]) -> list[Key]:
+    def _in_order(self, keys: Sequence[Key]) -> Sequence[Key]:
         name = self.by.lstrip("-")
         at = next((i for i, column in enumerate(self.columns) if column.key == name), None)
-        if at is None:
-            return list(keys)
-        known = [key for key in keys if self._value(key, at) is not None]
-        unknown = [key for key in keys if self._value(key, at) is None]
-        try:
-            known.sort(key=lambda key: self._value(key, at), reverse=self.by.startswith("-"))  # type: ignore[arg-type,return-value]
-        except TypeError:  # numbers among texts
-            known.sort(key=lambda key: str(self._value(key, at)), reverse=self.by.startswith("-"))
-        return known + unknown
-
-    def _value(self, key: Key, at: int) -> object:
-        cells = self.rows.get(key, ())
-        if at >= len(cells):
-            return None
-        cell = cells[at]
-        return (cell.text or None) if cell.value is None else cell.value
+        return keys if at is None else ordered(keys, self.rows, at, self.by.startswith("-"))
 
     # ── widths ───────────────────────────────────────────────────────────────────────────────────
 
@@ -198,33 +161,17 @@ class Table(ScrollView, can_focus=True):
         return self._fitted[1]
 
     def _measure(self) -> list[int]:
-        """As wide as what is known of each column; the widest give way until all fit, or have given what they can."""
         near = dict.fromkeys([*self.keys[:200], *self.seen()])
-        shown = [self.rows[key] for key in near if key in self.rows]
-        widths = []
-        for i, column in enumerate(self.columns):
-            longest = max((cell_len(row[i].text) for row in shown if i < len(row)), default=0)
-            widths.append(max(column.least, len(column.title) + (2 if column.sorts else 0), min(column.most, longest)))
-        room = self.size.width - (2 if self.marks else 0) - self.gap * (len(widths) - 1)
-        least = [max(column.least, min(6, len(column.title))) for column in self.columns]
-        while sum(widths) > room and any(w > low for w, low in zip(widths, least, strict=True)):
-            widest = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
-            widths[widest] -= 1
-        return widths
+        return widths(self.columns, [self.rows[key] for key in near if key in self.rows], self._room, self.gap)
+
+    @property
+    def _room(self) -> int:
+        return self.size.width - (2 if self.marks else 0)
 
     def _shown(self) -> tuple[list[int], int]:
         """The columns that fit, from the first that is to be shown on, and how many are left over to the right."""
-        widths = self._widths
-        room = self.size.width - (2 if self.marks else 0)
-        found: list[int] = []
         first = 0 if self.cells else min(self.column, max(0, len(self.columns) - 1))
-        pinned = [0] if first else []
-        for i in [*pinned, *range(max(first, len(pinned)), len(self.columns))]:
-            if found and room < widths[i]:
-                return found, len(self.columns) - i
-            found.append(i)
-            room -= widths[i] + self.gap
-        return found, 0
+        return fitting(self._widths, first, self._room, self.gap)
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────────
 
@@ -236,7 +183,7 @@ class Table(ScrollView, can_focus=True):
         at = y - 1 + self.scroll_offset.y
         if at >= len(self.keys):
             text = f"  {self.empty if self._put else '…'}" if not self.keys and y == 2 else ""
-            return Strip([Segment(_fit(text, width, False), styles["cell"] + styles["dim"])], width)
+            return Strip([Segment(fit(text, width, False), styles["cell"] + styles["dim"])], width)
         return self._row(at, width, styles)
 
     def _head(self, width: int, style: Style) -> Strip:
@@ -245,12 +192,12 @@ class Table(ScrollView, can_focus=True):
         for i in shown:
             column = self.columns[i]
             arrow = (" ▼" if self.by.startswith("-") else " ▲") if column.key == self.by.lstrip("-") else ""
-            parts.append(_fit(column.title + arrow, self._widths[i], column.right) + " " * self.gap)
+            parts.append(fit(column.title + arrow, self._widths[i], column.right) + " " * self.gap)
         text = "".join(parts).rstrip()
         if more:
             note = f"+{more} →"
             text = text[: max(0, width - len(note))].ljust(width - len(note)) + note
-        return Strip([Segment(_fit(text, width, False), style)], width)
+        return Strip([Segment(fit(text, width, False), style)], width)
 
     def _row(self, at: int, width: int, styles: Mapping[str, Style]) -> Strip:
         key = self.keys[at]
@@ -266,7 +213,7 @@ class Table(ScrollView, can_focus=True):
             style = base + styles[cell.tone] + lit
             if under and self.cells and i == self.column and self.has_focus:
                 style += Style(reverse=not style.reverse)
-            text = _fit(cell.text, self._widths[i], self.columns[i].right)
+            text = fit(cell.text, self._widths[i], self.columns[i].right)
             segments += [Segment(text, style), Segment(" " * self.gap, blank)]
         if cells is None:
             segments.append(Segment("…", blank))
@@ -395,10 +342,3 @@ class Table(ScrollView, can_focus=True):
                 self.sort_by(f"-{name}" if self.by == name else name)
                 return
             left += self._widths[i] + self.gap
-
-
-def _fit(text: str, width: int, right: bool) -> str:
-    size = cell_len(text)
-    if size > width:
-        return set_cell_size(text, max(0, width - 1)) + "…"
-    return " " * (width - size) + text if right else text + " " * (width - size)
