@@ -21,7 +21,7 @@ demo: .venv/runtime.stamp ## the whole cycle on real data, in demo/
 	$(BIN)/mlops demo demo
 
 test: .venv/dev.stamp ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev.stamp ## style, types, floors
 	$(BIN)/ruff check .

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from mlops_tui.flows.workspace import Workspace
+    from tests.cli.called import Answer
 
 os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # "1" does nothing
 os.environ["OMP_WAIT_POLICY"] = "passive"  # threads of LightGBM that wait for each other leave the cores to others
@@ -67,6 +70,31 @@ def built(built_template: Path, tmp_path: Path) -> Workspace:
     from tests import workspaces
 
     return workspaces.copy(built_template, tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
+    """The workspace that `make demo` leaves, to be copied, never changed; and what `mlops demo --json` answered."""
+    from tests.cli.called import call
+
+    root = tmp_path_factory.mktemp("demonstrated") / "demo"
+    return root, call(None, "demo", root, "--json")
+
+
+@pytest.fixture
+def deaf() -> Iterator[None]:
+    """SIGINT is ignored here and in every child, as for what `nohup` or a script's & starts."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.fixture
+def foreground() -> Iterator[None]:
+    """SIGINT is heard here and in every child, though the tests themselves may have been started deaf to it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture

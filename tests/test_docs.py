@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 import typer
 from pydantic.fields import FieldInfo
+from textual.keys import key_to_character
 from typer._click.exceptions import ClickException
 
 from mlops_tui import config
@@ -26,10 +27,14 @@ from mlops_tui.flows import cycle
 from mlops_tui.flows import pipelines as pipeline_files
 from mlops_tui.flows.workspace import SETTINGS_TEMPLATE, Workspace
 from mlops_tui.records import METRICS
+from mlops_tui.tui.app import MissionControl
 from mlops_tui.tui.home import MARKS, WORDS
 from mlops_tui.tui.page import EVERYWHERE, TABLES
+from mlops_tui.tui.pages import PAGES as SHOWN
+from mlops_tui.tui.pages import ROOTS
 from mlops_tui.tui.themes import NAMES
 from mlops_tui.tui.verbs import VERBS
+from mlops_tui.tui.widgets.table import Table
 from tests import workspaces
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +157,10 @@ def test_the_rules_of_the_page_are_rules() -> None:
 # ── the screens ──────────────────────────────────────────────────────────────────────────────────
 
 SCREENS = (DOCS / "tui.md").read_text(encoding="utf-8")
+SIGNS = {
+    "up": "↑", "down": "↓", "left": "←", "right": "→", "pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc",
+    "space": "Space", "less_than_sign": "<", "greater_than_sign": ">", "tab": "Tab", "enter": "Enter", "slash": "/",
+}  # fmt: skip
 
 
 def test_the_page_of_the_screens_tells_every_act() -> None:
@@ -162,6 +171,20 @@ def test_the_page_of_the_screens_tells_every_act() -> None:
 def test_the_page_of_the_screens_tells_every_other_key() -> None:
     told = re.findall(r"^\| `([^`|]+)` \| ([^|`]+) \|$", SCREENS.partition("\n## Keys\n")[2], flags=re.MULTILINE)
     assert told[: len(EVERYWHERE + TABLES)] == [*EVERYWHERE, *TABLES]
+
+
+def test_the_page_of_the_screens_tells_every_binding_and_no_other() -> None:
+    tables = re.split(r"\n## ", SCREENS.partition("\n## Keys\n")[2], maxsplit=1)[0]
+    first = re.findall(r"^\| `([^`|]+)` \| [^|]+ \|(?: [^|]+ \|)?$", tables, flags=re.MULTILINE)
+    classes = {one for page in {*SHOWN.values(), *ROOTS} for one in page.__mro__} | {MissionControl, Table}
+    ours = [one for one in classes if one.__module__.startswith("mlops_tui")]
+    bound = {key for one in ours for binding in one.__dict__.get("BINDINGS", ()) for key in binding.key.split(",")}
+    assert {sign(key) for key in bound} | {"Ctrl+P"} == {key for keys in first for key in keys.split()}
+
+
+def sign(key: str) -> str:
+    """A key as the page writes it, by Textual's name for it."""
+    return SIGNS.get(key) or key_to_character(key) or key.title()
 
 
 def test_the_page_of_the_screens_tells_every_mark_and_theme() -> None:

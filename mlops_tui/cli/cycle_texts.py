@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STEPS = {"run": "▶", "skip": "·", "wait": "…", "blocked": "✗"}
 COLUMNS = ("pipeline", "data", "model", "champion", "watch", "rules", "next")
-LABEL = 7  # columns for what a sentence is about
+LABEL = 8  # columns for what a sentence is about
 
 
 def steps_text(steps: Sequence[Step]) -> str:
@@ -65,6 +65,8 @@ def _sentences(one: PipelineStatus) -> Iterator[tuple[str, str, bool]]:
     if one.model:
         tested = f", test {one.metric} {one.value:.4f}" if one.value is not None else ""
         yield "model", f"{one.model} {one.model_state}{tested}", False
+    if one.champion_since:
+        yield "champion", one.champion_since, one.champion != one.model
     if one.deployment:
         yield "serves", f"{one.deployment} {one.deployment_state}{f' at {one.url}' if one.url else ''}", False
     if one.watch:

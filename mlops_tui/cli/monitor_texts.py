@@ -10,6 +10,7 @@ from mlops_tui.cli.output import facts, paint, table
 from mlops_tui.records import Drift, LabelsAdded, MonitorReport, WindowReport
 from mlops_tui.texts.cells import day
 from mlops_tui.texts.heat import ABSENT, HEAT, LEGEND, heat_rows, level, measure, worst
+from mlops_tui.texts.rules import UNREAD
 from mlops_tui.texts.sparks import sparkline
 from mlops_tui.texts.timeline import CUT, cuts_before, gaps_text, timeline
 from mlops_tui.texts.windows import BAD, DRIFT, GOOD, expected, interval, newest, tracks
@@ -52,6 +53,8 @@ def report_text(report: MonitorReport) -> str:
     head = f"{report.deployment}: {report.rows:,} predictions in {windows} of {report.window} by {by}"
     if dropped:
         head += f" (the newest {len(shown)} shown)"
+    if not report.routine:
+        head += f"\n{UNREAD}"
     return "\n\n".join(part for part in (head, _heat_map(shown), _lines(shown), _newest_text(shown)) if part)
 
 

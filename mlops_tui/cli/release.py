@@ -46,7 +46,7 @@ def _model_keys(version: ModelVersion, aliases: tuple[str, ...], standing: Stand
 @models.command("list")
 def models_list(
     model: Annotated[str | None, typer.Argument(help="Only this model's versions.")] = None,
-    keep: Annotated[str | None, typer.Option("--filter", help='As in "auc>0.7 dataset:flights -note".')] = None,
+    keep: Annotated[str | None, typer.Option("--filter", help='As in "auc>0.7 data:flights -note".')] = None,
     limit: LimitOption = 50,
     as_json: JsonFlag = False,
 ) -> None:
@@ -115,7 +115,7 @@ def models_approve(
     by: ByOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Approve a model version; with the last missing approval it becomes champion."""
+    """Approve a model version; with the last missing approval it becomes champion, and a further one moves none."""
     from mlops_tui.flows.release import approvals as flow
 
     with output.workspace(as_json=as_json) as workspace:
@@ -304,8 +304,10 @@ def _deployment_keys(item: Deployment) -> dict[str, Any]:
 def deployments_start(
     model: ModelArgument,
     name: Annotated[str | None, typer.Option(help="The deployment's name; by default the model's.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; by default 3000.")] = None,
-    host: Annotated[str | None, typer.Option(help="The address to bind; by default 127.0.0.1.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; else that of [serve], else as before, else 3000.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="The address to bind; else as with --port, else 127.0.0.1.")] = None,
     unapproved: UnapprovedFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -360,7 +362,7 @@ def deployments_rollback(
     comment: CommentOption = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Make the former champion champion again, and serve it."""
+    """Make the champion before this one champion again, and serve it; a second time, the one before that."""
     from mlops_tui.flows.release import deployments as flow
 
     with output.workspace(as_json=as_json) as workspace:

@@ -82,7 +82,7 @@ def backtest_text(found: Backtest) -> str:
 
 def _bought(found: Backtest) -> list[str]:
     lines = [
-        f"{one.policy}: its cycles bought {', '.join(f'{value:+.4f}' for value in one.bought)}"
+        f"{one.policy}: its new champions bought {', '.join(f'{value:+.4f}' for value in one.bought)}"
         for one in found.policies
         if one.bought and len(one.bought) <= 12
     ]

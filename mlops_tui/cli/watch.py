@@ -72,7 +72,7 @@ def monitor_run(
     fail: FailFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Gather a deployment's predictions and measure every window against the model's reference."""
+    """Gather predictions and measure every window; rules read no report of a range or a window of its own."""
     from mlops_tui.flows.watch import monitor as flow
 
     asked = flow.Range(moment("--from", start), moment("--to", end), window)
@@ -206,11 +206,23 @@ def rules_backtest(
     from mlops_tui.flows import backtest as flow
 
     span = moment("--from", start), moment("--to", end)
+    if out is not None:
+        check_target("--out", out)
     with output.workspace(as_json=as_json) as workspace:
         found = flow.run(workspace, pipeline, policies(policy or []), *span, step)
         if out is not None:
             flow.write(found, out)
     output.emit(found, as_json, lambda: rules_texts.backtest_text(found))
+
+
+def check_target(option: str, path: Path) -> None:
+    """Raise InvalidInput, before anything is computed for it, where no file can be written."""
+    from mlops_tui.errors import InvalidInput
+
+    if path.is_dir():
+        raise InvalidInput(f"{option} {path} is a folder: name a file")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"{option} {path}: there is no folder {path.parent}")
 
 
 def policies(given: list[str]) -> dict[str, Path]:

@@ -12,6 +12,7 @@ from mlops_tui.config.pipeline import (
     Features,
     Gate,
     PipelineFile,
+    Serve,
     Split,
     Target,
     Train,
@@ -23,6 +24,6 @@ from mlops_tui.config.workspace import NotifySettings, WorkspaceFile, load_works
 
 __all__ = [
     "Approval", "Checks", "ColumnRule", "Data", "Features", "Gate", "Monitor", "NotifySettings", "PipelineFile",
-    "Policy", "Rule", "RuleSet", "Settings", "Split", "Target", "Train", "Tune", "WorkspaceFile", "load_pipeline",
-    "load_rules", "load_workspace_file",
+    "Policy", "Rule", "RuleSet", "Serve", "Settings", "Split", "Target", "Train", "Tune", "WorkspaceFile",
+    "load_pipeline", "load_rules", "load_workspace_file",
 ]  # fmt: skip

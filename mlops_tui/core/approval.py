@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlops_tui.records import Approval, GateReport, ModelVersion
 
-State = Literal["new", "failed", "waiting", "approved", "rejected", "lapsed", "superseded"]
+State = Literal["new", "failed", "waiting", "approved", "rejected", "lapsed", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,25 @@ def among(now: Standing, version: ModelVersion, newest: int) -> Standing:
     """Return where a version stands beside its model's newest: nobody is waited for where there is a newer one."""
     if now.state != "waiting" or version.version >= newest:
         return now
-    return replace(now, state="superseded", sentence=f"not decided on: :{newest} is newer")
+    return replace(now, state="undecided", sentence=f"not decided on: :{newest} is newer")
+
+
+def tenures(moves: Iterable[int | None]) -> list[int]:
+    """Return the champions that led to the newest one, oldest first; `moves` are where the alias went, oldest first.
+
+    They are a stack: a new champion is put on top, one that was in it already takes it back to where it was. So
+    going back twice leads two champions back, and not to the one that was left.
+
+    >>> tenures([1, 2, 3, 2])
+    [1, 2]
+    """
+    found: list[int] = []
+    for number in moves:
+        if number in found:
+            del found[found.index(number) + 1 :]
+        elif number is not None:
+            found.append(number)
+    return found
 
 
 def standing(version: ModelVersion, approvals: Sequence[Approval]) -> Standing:

@@ -28,10 +28,9 @@ END = "the replay ends here, and nothing more is decided"
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A rule set's steps; by cycle, the mean gain over the model before it until the next; and what it all cost."""
+    """A rule set's steps; by challenger that passed, its mean gain over the model before it; and what it all cost."""
 
     steps: tuple[StepResult, ...]
-    refused: int
     bought: tuple[float, ...]
     seconds: float
 
@@ -44,7 +43,7 @@ class State:
     made: int
     cycles: tuple[datetime, ...]  # refused ones too
     checked_at: datetime
-    replaced: tuple[tuple[int, int], ...] = ()  # by cycle: the edge of the model before it, and of its own
+    replaced: tuple[tuple[int, int], ...] = ()  # by new champion: the edge of the one before it, and its own
 
 
 def replay(stage: Stage, rule_set: RuleSet) -> Replayed:
@@ -56,7 +55,7 @@ def replay(stage: Stage, rule_set: RuleSet) -> Replayed:
     for window in range(len(stage.edges) - 1):
         step, state = _step(stage, rule_set, spent, state, window)
         steps.append(step)
-    return Replayed(tuple(steps), len(state.cycles) - 1 - state.made, _bought(stage, state), math.fsum(spent.values()))
+    return Replayed(tuple(steps), _bought(stage, state), math.fsum(spent.values()))
 
 
 def _model(stage: Stage, spent: Spent, number: int) -> Model:
@@ -128,7 +127,7 @@ def _gain(stage: Stage, rule_set: RuleSet, spent: Spent, champion: Model, edge: 
 
 
 def _bought(stage: Stage, state: State) -> tuple[float, ...]:
-    """By cycle: by how much its model was better than the one before, on average over the windows that it served."""
+    """By how much each new champion was better than the one before, on average over the windows that it served."""
     sign, last = _sign(stage), len(stage.edges) - 1
     ends = [own for _, own in state.replaced[1:]] + [last]
     found = []
@@ -158,17 +157,16 @@ def results(replayed: Mapping[str, Replayed], higher: bool) -> tuple[PolicyResul
 def _result(name: str, one: Replayed, never: Replayed, higher: bool) -> PolicyResult:
     values = [step.value for step in one.steps if step.value is not None]
     gain = _mean(_differences(one.steps, never.steps, higher)) or 0.0
-    cycles = sum(step.cycle for step in one.steps)
-    run = cycles + one.refused
+    cycles = sum(step.fires for step in one.steps)
     return PolicyResult(
         policy=name,
         metric=fmean(values),
         worst=min(values) if higher else max(values),
         cycles=cycles,
-        refused=one.refused,
+        refused=cycles - sum(step.passed for step in one.steps),
         cpu_seconds=one.seconds,
         gain=gain,
-        gain_per_cycle=gain / run if run else None,  # a refused one costs as much
+        gain_per_cycle=gain / cycles if cycles else None,  # a refused one costs as much
         windows=one.steps,
         bought=one.bought,
     )
@@ -222,6 +220,5 @@ def _noise(one: PolicyResult, never: PolicyResult, higher: bool) -> float:
 
 def _run(one: PolicyResult) -> str:
     """How many cycles ran."""
-    count = one.cycles + one.refused
     refused = f" ({one.refused} refused)" if one.refused else ""
-    return f"{count} cycle{'' if count == 1 else 's'}{refused}"
+    return f"{one.cycles} cycle{'' if one.cycles == 1 else 's'}{refused}"

@@ -51,10 +51,10 @@ def run(
     from mlops_tui.core import history, replay
 
     settings, _ = lookup.pipeline(workspace, pipeline)
-    rule_sets = _rule_sets(settings, policies)
-    dataset, past = _history(workspace, settings)
     step = step or settings.monitor.window
-    edges = _edges(past, settings, (start, end), history.parse_step(step))
+    rule_sets, length = _rule_sets(settings, policies), history.parse_step(step)
+    dataset, past = _history(workspace, settings)
+    edges = _edges(past, settings, (start, end), length)
     stage = _stage(workspace, settings, past, edges)
     higher = settings.watched_metric not in LOWER_IS_BETTER
     replayed = {}
@@ -93,7 +93,7 @@ def write(backtest: Backtest, path: Path) -> None:
         "value": pl.Float64,
         "model": pl.Int64,
         "fires": pl.Boolean,
-        "cycle": pl.Boolean,
+        "passed": pl.Boolean,
         "reason": pl.String,
         "faults": pl.List(pl.String),
     }

@@ -32,6 +32,7 @@ class PipelineStatus:
     value: float | None = None
     trained_at: datetime | None = None
     champion: str | None = None
+    champion_since: str | None = None  # with the reason why it is so, as a rollback
     deployment: str | None = None
     deployment_state: str | None = None
     url: str | None = None
@@ -50,7 +51,7 @@ class PipelineStatus:
 def status(workspace: Workspace) -> list[PipelineStatus]:
     """Return every pipeline of the workspace, by name; one whose file is wrong says so and hides no other.
 
-    What is watched and what was decided are the stations of the overview, word for word.
+    Who is champion, what is watched and what was decided are those of the overview, word for word.
     """
     lines = {line.path: line for line in board(workspace)}
     return [_one(workspace, name, path, lines) for name, path in sorted(lookup.pipeline_files(workspace).items())]
@@ -79,6 +80,7 @@ def _one(workspace: Workspace, name: str, path: Path, lines: dict[str, Line]) ->
         value=metric[1] if metric else None,
         trained_at=model.created_at if model else None,
         champion=state.champion.ref if state.champion else None,
+        champion_since=(line.champion or None) if line else None,
         deployment=state.deployment.name if state.deployment else None,
         deployment_state=state.deployment_state,
         url=state.deployment.url if state.deployment and state.deployment_state == "running" else None,

@@ -72,7 +72,7 @@ def _restart(workspace: Workspace, item: Deployment, known: Backoff) -> tuple[Ba
     """Start a deployment again, of the version that it served; count the try, for it has yet to stay up."""
     with workspace.catalogue.read() as act:
         is_trial = any(one.tag == item.bento and not one.approved for one in release.bentos(act, item.model))
-    failures, error, final, place = known.failures + 1, "", False, deployments.Place(item.name)
+    failures, error, final, place = known.failures + 1, "", False, deployments.Place(item.name, item.host, item.port)
     try:
         _, started = deployments.start(workspace, _ref(item), place, unapproved=is_trial, expected=item)
         if not started:

@@ -345,16 +345,16 @@ class StepResult:
     end: datetime
     rows: int
     value: float | None  # the metric on the window; None where it is undefined
-    model: int  # how many cycles stood behind the model that answered
-    fires: bool
-    cycle: bool  # it fired, and the challenger passed the gates
+    model: int  # how many challengers had passed before: 0 is the first model
+    fires: bool  # and so a cycle ran
+    passed: bool  # its challenger did, and became champion
     reason: str
     faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """How one rule set did: mean and worst metric over the windows, cycles, and what each cycle bought over `never`.
+    """How one rule set did: mean and worst metric over the windows, the cycles that ran, and what they brought.
 
     `metric` is the mean over the windows; `gain` is how much better than never retraining, and `gain_per_cycle` that
     by cycle; `cpu_seconds` counts trainings, trial challengers and statistics as if this policy alone had run.
@@ -363,13 +363,13 @@ class PolicyResult:
     policy: str
     metric: float
     worst: float
-    cycles: int
-    refused: int  # cycles whose challenger failed a gate
+    cycles: int  # all that ran
+    refused: int  # of them: the challenger failed a gate, or could not be trained
     cpu_seconds: float
     gain: float
     gain_per_cycle: float | None
     windows: tuple[StepResult, ...]
-    bought: tuple[float, ...] = ()  # by cycle: mean gain over the model before it, until the next cycle
+    bought: tuple[float, ...] = ()  # by challenger that passed: mean gain over the model before it, until the next
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from mlops_tui.texts.sparks import ends, sparkline
 if TYPE_CHECKING:
     from mlops_tui.records import Backtest, RuleResult, StepResult
 
+UNREAD = "of a range or window that was asked for: rules do not read it"
 VERDICTS = {"fires": "▶", "quiet": "·", "unknown": "?"}
 
 
@@ -28,13 +29,12 @@ def backtest_chart(found: Backtest) -> str:
     for one in found.policies:
         lines.append(f"{one.policy:<{width}}  {sparkline([step.value for step in one.windows], scale=(low, high))}")
         lines.append(f"{'':<{width}}  {''.join(_sign(step) for step in one.windows)}")
-    span = (
-        f"{found.metric_name} {low:.3f} ▁ to █ {high:.3f}; ▲ retrained, △ refused by a gate, {HEAT[FAULT]} data fault"
-    )
+    span = f"{found.metric_name} {low:.3f} ▁ to █ {high:.3f}; ▲ retrained, △ cycle refused, {HEAT[FAULT]} data fault"
     return "\n".join([*lines, span])
 
 
 def _sign(step: StepResult) -> str:
-    if step.faults:
-        return HEAT[FAULT]
-    return "▲" if step.cycle else "△" if step.fires else " "
+    """What was done after a window; a data fault only where nothing was, so that every cycle is seen."""
+    if step.fires:
+        return "▲" if step.passed else "△"
+    return HEAT[FAULT] if step.faults else " "

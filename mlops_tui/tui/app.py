@@ -11,6 +11,7 @@ from math import inf
 from time import monotonic
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -36,6 +37,8 @@ PATIENCE = (
     5.0  # seconds that a page waits for the catalogue: then it says who has it; acts wait as long as the team says
 )
 MEMORY = "64MB"  # that DuckDB may take: screens stay open for days
+LITTER = 20_000  # objects since the collector was last at work that are worth its time
+PAUSE = 1.0  # seconds without a key or a mouse after which there is time to tidy up
 SHARE = 250  # a page that is loaded again by itself costs at most one part in so many of a core
 
 
@@ -69,7 +72,7 @@ class MissionControl(App[int]):
         self.typed: list[str] = []  # commands, for the arrow keys
         self._tasks: set[asyncio.Task[None]] = set()
         self._stamp: tuple[int, ...] = ()
-        self._loaded_at = 0.0
+        self._loaded_at = self._touched_at = 0.0
         self._notice, self._told_at = "", -inf  # what was said last, and when
         self.outside = Outside(self)
         self._plain = Plain()
@@ -94,8 +97,21 @@ class MissionControl(App[int]):
         """What every line goes through before it is sent to the terminal."""
         return [*super().get_line_filters(), self._plain]
 
+    async def on_event(self, event: events.Event) -> None:
+        """As Textual does; and remember when somebody last did something."""
+        if isinstance(event, events.InputEvent):
+            self._touched_at = monotonic()
+        await super().on_event(event)
+
+    def _tidy(self) -> None:
+        """Collect what closed pages left behind while nobody presses a key: it would be felt in the middle of one."""
+        young, older, _ = gc.get_count()
+        if (older or young > LITTER) and monotonic() - self._touched_at > PAUSE:
+            gc.collect()
+
     def _poll(self) -> None:
         """Load the page again when the catalogue has changed; no more often than what that costs allows."""
+        self._tidy()
         if self._working() or monotonic() - self._told_at < TOLD + 2 * POLL:
             self.tell_activity()
         if not (pages := self._pages()):
@@ -212,7 +228,7 @@ class MissionControl(App[int]):
 
     def _act(self, verb: verbs.Verb, subject: verbs.Subject, answers: Sequence[str] = ()) -> None:
         if verb.page:
-            self.open(verb.page, " ".join([subject.of(verb.noun) or subject.ref, *answers]).strip())
+            self.open(verb.page, shlex.join([subject.of(verb.noun) or subject.ref, *answers]))
         else:
             self.start(verb.line(subject, answers), shown=verb.reads)
 

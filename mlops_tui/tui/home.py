@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from mlops_tui.core import query
@@ -17,6 +18,7 @@ from mlops_tui.texts.cells import MARKS, age
 from mlops_tui.texts.sparks import sparkline, thin
 from mlops_tui.tui.page import WIDE, Page
 from mlops_tui.tui.verbs import WORKSPACE, Noun, Subject, Verb
+from mlops_tui.tui.views import versus
 from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Words
 from mlops_tui.tui.widgets.table import Table
@@ -38,6 +40,7 @@ TONES: dict[Mark, str] = {
 }
 EMPTY = "no pipelines yet: N writes one from what the data looks like, or: mlops demo"
 FIRST_STATION = 1  # its column
+ROOMY = 100  # columns of a screen from which there is room for why a pipeline waits
 
 
 class Home(Page[list[Line]]):
@@ -46,6 +49,7 @@ class Home(Page[list[Line]]):
     name_in_path = "home"
     filters = True
     breathes = 2.0
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "versus", "against what was before", show=False)]
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,15 +85,15 @@ class Home(Page[list[Line]]):
         table = self.query_one("#board", Table)
         stations = [Column(name, name if wide else SHORT[name], 4, 9 if wide else 6, sorts=False) for name in STATIONS]
         table.columns = (
-            Column("name", "pipeline", 8, 28 if wide else 14, sorts=wide), *stations,
-            *((Column("live", "live metric", 10, 22, sorts=False),) if wide else ()),
-            Column("needs", "waits for", 9, 200, sorts=False),
+            Column("pipeline", "pipeline", 8, 28 if wide else 14, sorts=wide), *stations,
+            *((Column("metric", "metric", 10, 22, sorts=False),) if wide else ()),
+            Column("waits", "waits for", 9, 200, sorts=False),
         )  # fmt: skip
         table.column, table.gap = max(0, min(table.column, len(STATIONS))), 2 if wide else 1
 
     def narrow(self) -> None:
         """Another filter; raises InvalidInput for one that is half typed, and leaves the rows as they are."""
-        self._terms = query.parse(self.text, ("name", "needs", "path", *STATIONS))
+        self._terms = query.parse(self.text, ("pipeline", "waits", *STATIONS), ("metric",))
         self._put()
 
     def _put(self) -> None:
@@ -106,7 +110,8 @@ class Home(Page[list[Line]]):
         series = thin(line.series, 14)
         live = Cell(f"{sparkline(series)} {line.live:.3f}" if line.live is not None else "", "lit")
         tone = {0: "wait", 1: "due"}.get(line.urgency, "dim")
-        return (Cell(line.name, "lit", line.name), *stations, *((live,) if wide else ()), Cell(line.needs, tone))
+        needs = Cell(line.needs if self.app.size.width >= ROOMY else _brief(line.needs), tone)
+        return (Cell(line.name, "lit", line.name), *stations, *((live,) if wide else ()), needs)
 
     def moved(self) -> None:
         """The reason of the station under the cursor."""
@@ -144,6 +149,16 @@ class Home(Page[list[Line]]):
         else:
             self.app_.open("pipeline", str(event.key))
 
+    def action_versus(self) -> None:
+        """What is under the cursor, or the pipeline's model, beside another version."""
+        subject = self.subject()
+        opens = versus(subject) if subject else None
+        if opens is not None:
+            self.app_.open(*opens)
+        elif subject is not None:
+            self.app_.tell("v compares two versions: there is but one" if subject.noun == "dataset" else
+                           "v compares model versions: there is none yet")  # fmt: skip
+
     def subject(self) -> Subject | None:
         """What is behind the station under the cursor, or the pipeline; with what belongs to it."""
         line, station = self._line(), self._station()
@@ -161,11 +176,10 @@ class Home(Page[list[Line]]):
         """All pipelines in the CLI."""
         return ["status"]
 
-    keys_: ClassVar[Sequence[tuple[str, str]]] = (("Enter", "open"), ("←→", "station"))
-
     def keys(self) -> Sequence[tuple[str, str]]:
         """The strip's own keys."""
-        return self.keys_
+        subject = self.subject()
+        return (("Enter", "open"), ("←→", "station"), *((("v", "versus"),) if subject and versus(subject) else ()))
 
 
 def of_use(acts: Sequence[Verb], line: Line | None) -> list[Verb]:
@@ -186,6 +200,12 @@ def _station(station: Station, since: str, wide: bool) -> Cell:
     return Cell(text.rstrip(), TONES[station.mark], station.mark)
 
 
+def _brief(needs: str) -> str:
+    """What is to be done, without to what and why: the line below the list has all of it."""
+    parts = needs.partition("; ")[0].split(": ")
+    return ": ".join(parts[:2] if parts[0] == "due" else parts[:1])
+
+
 def _fields(line: Line) -> dict[str, object]:
     marks: dict[str, object] = {station.name: f"{station.mark} {station.text}" for station in line.stations}
-    return {"name": line.name, "needs": line.needs, "path": line.path, **marks}
+    return {"pipeline": line.name, "waits": line.needs, "metric": line.live, **marks}

@@ -117,7 +117,7 @@ async def work(root: Path, job: Job, ended: Callable[[Job], None]) -> None:
     except asyncio.CancelledError:
         cancel(job)
         raise
-    if code == -signal.SIGINT:  # before it could answer by itself
+    if code == -signal.SIGTERM:  # before it could answer by itself
         code, job.err = 130, "error: interrupted before it began\n"
     job.code, job.ended = code, loop.time()
     ended(job)
@@ -132,11 +132,14 @@ def drop_old(known: Sequence[Job]) -> None:
 
 
 def cancel(job: Job) -> None:
-    """Ask a job to end, as Ctrl-C would: what it has finished is kept."""
+    """Ask a job to end, which it does as on Ctrl-C: what it has finished is kept.
+
+    By SIGTERM: where SIGINT is ignored (`nohup`, a script's `mlops web &`), every command that we start ignores it too.
+    """
     job.cancelled = True
     if job.process is not None and job.process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            job.process.send_signal(signal.SIGINT)
+            job.process.terminate()
 
 
 async def _read_out(job: Job) -> None:

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from textual import work
+from textual._styles_cache import StylesCache
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -155,6 +156,10 @@ class Page(Screen[None], Generic[T]):
         self._is_here = True
         self.tell_path()
         self.reload()
+
+    def on_unmount(self) -> None:
+        """Let go of what was drawn: a cache of Textual's keeps the lines of every widget that it was asked for."""
+        StylesCache.get_inner_outer.cache_clear()
 
     def on_screen_resume(self) -> None:
         """Back from another page: what it did may show here."""

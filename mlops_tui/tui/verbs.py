@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Noun = Literal[
-    "workspace", "pipeline", "dataset", "run", "champion", "model", "bento", "deployment", "report", "decision",
+    "workspace", "pipeline", "dataset", "run", "champion", "former", "model", "bento", "deployment", "report",
+    "decision",
 ]  # fmt: skip
 
 
@@ -80,6 +81,7 @@ class _Blank(dict[str, str]):
 COMMENT = Ask("comment", "--comment", hint="why")
 BY = Ask("by", "--by", hint="who signs; empty: the Unix user")
 NAME = Ask("name", required=True)
+PORT = Ask("port", "--port", hint="empty: that of [serve], else as before, else 3000")
 SOURCE = Ask("source", required=True, hint="a file, a folder or a glob")
 # fmt: off
 VERBS: tuple[Verb, ...] = (
@@ -107,9 +109,10 @@ VERBS: tuple[Verb, ...] = (
          "Reject {ref}; if it is the champion, the one before it is champion again.", asks=(COMMENT, BY)),
     Verb("s", "serve champion", "deployments start", "champion",
          "Serve {ref}: builds its Bento if it has none; what serves under its name is replaced.",
-         words="{ref} {named}"),  # a deployment's page says under which name
+         words="{ref} {named}", asks=(PORT,)),  # a deployment's page says under which name
     Verb("s", "serve", "deployments start", "model",
-         "Serve {ref}: builds its Bento if it has none; what serves under its name is replaced."),
+         "Serve {ref}: builds its Bento if it has none; what serves under its name is replaced.",
+         asks=(PORT, Ask("name", "--name", hint="empty: the model's"))),
     Verb("A", "alias", "models alias", "model", "Point an alias to {ref}; the champion is what the cycle serves.",
          asks=(Ask("alias", required=True, hint="as in champion"),)),
     Verb("e", "explain", "models explain", "model", reads=True,
@@ -130,14 +133,19 @@ VERBS: tuple[Verb, ...] = (
                Ask("window", "--window", hint="as in 7d"))),
     Verb("l", "add labels", "labels add", "deployment",
          asks=(Ask("file", required=True, hint=".csv .parquet .jsonl"),)),
+    Verb("z", "roll back", "deployments rollback", "former",
+         "Make {ref} champion again, and serve it as {deployment}.", words="{deployment}",
+         asks=(Ask("to", "--to", hint="another version"), COMMENT)),
     Verb("z", "roll back", "deployments rollback", "deployment",
-         "Make the champion before this one champion again, and serve it as {ref}.",
-         asks=(Ask("to", "--to", hint="a version; empty: the champion before"), COMMENT)),
+         "Make an approved version champion again, and serve it as {ref}.",
+         asks=(Ask("to", "--to", hint="as in flight-delay:3; empty: the champion before"), COMMENT)),
     Verb("t", "stop", "deployments stop", "deployment",
          "Stop {ref}; requests in flight are answered first, new ones are refused."),
     Verb("c", "check rules", "rules check", "pipeline", "Ask all rules of {ref} now; the decision is kept."),
     Verb("b", "backtest", "rules backtest", "pipeline", reads=True,
-         asks=(Ask("step", "--step", hint="as in 7d; empty: the pipeline's window"),), page="backtest"),
+         asks=(Ask("step", "--step", hint="as in 7d or 1mo; empty: the pipeline's window"),
+               Ask("from", "--from", hint="as in 2013-05-01"), Ask("to", "--to", hint="up to this moment"),
+               Ask("policy", "--policy", hint="other rules: NAME=FILE")), page="backtest"),
     # keep
     Verb("V", "verify audit", "audit verify", "workspace", words="", reads=True),
     Verb("H", "doctor", "doctor", "workspace", words="", reads=True),
@@ -153,11 +161,16 @@ VERBS: tuple[Verb, ...] = (
 
 def fitting(subject: Subject) -> list[Verb]:
     """Return all verbs that fit, some with the same key: its own, of what belongs to it, of the workspace."""
-    own = [verb for verb in VERBS if verb.noun == subject.noun]
-    others = [verb for verb in VERBS if verb.noun in (*subject.refs, "workspace") and verb.noun != subject.noun]
+    own = [verb for verb in VERBS if verb.noun in _own(subject)]
+    others = [verb for verb in VERBS if verb.noun in (*subject.refs, "workspace") and verb not in own]
     if subject.noun == "model":  # its training has ended
         others = [verb for verb in others if verb.command != "runs stop"]
     return [*own, *others]
+
+
+def _own(subject: Subject) -> set[str]:
+    """The nouns whose acts are a subject's own: a deployment's rollback is done to the champion before."""
+    return {subject.noun, *({"former"} & subject.refs.keys() if subject.noun == "deployment" else ())}
 
 
 def for_subject(subject: Subject) -> list[Verb]:
@@ -166,5 +179,9 @@ def for_subject(subject: Subject) -> list[Verb]:
     for verb in fitting(subject):
         found.setdefault(verb.key, verb)
     last = len(VERBS)
-    ranks = {"workspace": last, **{noun: at for at, noun in enumerate(subject.refs)}, subject.noun: -1}
+    ranks = {
+        "workspace": last,
+        **{noun: at for at, noun in enumerate(subject.refs)},
+        **dict.fromkeys(_own(subject), -1),
+    }
     return sorted(found.values(), key=lambda verb: -2 if verb.noun == subject.waits else ranks.get(verb.noun, last))

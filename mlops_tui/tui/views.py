@@ -1,10 +1,10 @@
-"""Which page shows what a reading command prints; and every command that can be typed."""
+"""Which page shows what a reading command prints, and what `v` opens; and every command that can be typed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlops_tui.tui.verbs import VERBS
+from mlops_tui.tui.verbs import VERBS, Subject
 
 VIEWS: dict[str, str] = {
     "status": "home",
@@ -45,6 +45,18 @@ def only_reads(words: Sequence[str]) -> bool:
     """Whether a command that was typed changes nothing: of those that read, a backtest can write a file."""
     known = " ".join(words[:2]) in READING or words[0] in READING
     return known and all(word.partition("=")[0] != "--out" for word in words)
+
+
+def versus(subject: Subject) -> tuple[str, str] | None:
+    """Return the page that holds a version against another, as (noun, reference); None where there is none.
+
+    A dataset version is held against the one before it, and of all else the model that belongs to it, its champion.
+    """
+    if subject.noun == "dataset":
+        name, _, number = subject.ref.rpartition(":")
+        return ("dataset diff", f"{name}:{int(number) - 1},{subject.ref}") if int(number) > 1 else None
+    model = subject.of("model")
+    return ("versus", model) if model else None
 
 
 def command_of() -> list[str]:

@@ -258,10 +258,11 @@ def test_a_migration_copies_the_file_first(tmp_path: Path) -> None:
         assert tables == ["notes"]
     with catalogue.read() as act:
         assert act.one("SELECT answer FROM notes") == (42,)
-        assert act.query("SELECT number, name FROM migrations") == [(1, "start"), (2, "watch"), (3, "runs")]
+        names = ("start", "watch", "runs", "data")
+        assert act.query("SELECT number, name FROM migrations") == list(enumerate(names, 1))
 
 
-def test_runs_from_before_they_had_a_dataset_and_an_author_get_them(tmp_path: Path) -> None:
+def test_runs_from_before_they_had_their_data_and_author_as_columns_get_them(tmp_path: Path) -> None:
     catalogue = Catalogue(tmp_path / "catalogue.duckdb", 5.0, "ann")
     with duckdb.connect(str(catalogue.path)) as con:
         for step in migrate.migrations()[:2]:
@@ -269,7 +270,10 @@ def test_runs_from_before_they_had_a_dataset_and_an_author_get_them(tmp_path: Pa
         body = to_json(a_run()).decode()
         con.execute("INSERT INTO runs VALUES ('a', 'p', 'completed', 'k', TIMESTAMP '2026-01-01', ?)", [body])
     with catalogue.read() as act:
-        assert act.query("SELECT id, dataset, author FROM runs") == [("a", a_run().dataset, a_run().author)]
+        run = a_run()
+        assert act.query("SELECT id, data, author FROM runs") == [
+            ("a", f"{run.dataset}:{run.dataset_version}", run.author)
+        ]
 
 
 def test_a_newer_schema_is_refused_and_left_alone(catalogue: Catalogue) -> None:

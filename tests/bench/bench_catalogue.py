@@ -49,7 +49,7 @@ def fill(workspace: Workspace) -> None:
         act.change(
             "INSERT INTO runs SELECT unnest(?::VARCHAR[]), ?, 'completed', ?, unnest(?::TIMESTAMP[]),"
             " unnest(?::VARCHAR[]), ?, ?",
-            *(ids, run.pipeline, run.key, moments, bodies, run.dataset, run.author),
+            *(ids, run.pipeline, run.key, moments, bodies, f"{run.dataset}:{run.dataset_version}", run.author),
         )
         act.change(
             "INSERT INTO run_metrics SELECT id, 'auc', json_extract(body, '$.metrics.auc')::DOUBLE FROM runs"

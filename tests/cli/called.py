@@ -71,6 +71,7 @@ def catalogue_state(root: Path) -> str:
 
 MASKS = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "TIME"),
+    (r"since \d{4}-\d\d-\d\d", "since DAY"),
     (r"\b[0-9a-f]{12,64}\b", "HASH"),
     (r"\b\d+(\.\d+)? (s|ms|KB|MB|GB)\b", r"# \2"),
     (r"\b\d+\.\d+\.\d+\b", "VERSION"),

@@ -12,9 +12,9 @@ def test_lists_keep_what_the_filter_keeps(trained: Workspace) -> None:
     for noun, key in (("runs", "pipeline"), ("models", "model")):
         whole = call(trained.root, noun, "list", "--json").json["items"]
         assert [item[key] for item in whole] == ["flight-delay"]
-        for text in ("", "auc>0.5 flight", "dataset:FLIGHTS -churn", "auc<=1"):
+        for text in ("", "auc>0.5 flight", "data:FLIGHTS -churn", "auc<=1"):
             assert call(trained.root, noun, "list", "--filter", text, "--json").json["items"] == whole
-        for text in ("auc>1", "-flight", "author=nobody"):
+        for text in ("auc>1", "-flight", "by=nobody"):
             assert call(trained.root, noun, "list", "--filter", text, "--json").json == {"items": []}
         best = call(trained.root, "runs", "list", "--filter", "auc>0", "--sort", "auc", "--limit", 1, "--json")
         assert len(best.json["items"]) == 1

@@ -62,6 +62,7 @@ def claimed(workspace: Workspace) -> Run:
     return run
 
 
+@pytest.mark.usefixtures("deaf")
 def test_a_run_that_trains_is_stopped_and_says_so(trained: Workspace) -> None:
     with training(trained) as process:
         (run,) = live.running(trained)

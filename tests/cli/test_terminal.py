@@ -91,6 +91,7 @@ def test_a_command_asks_on_a_terminal(trained: Workspace) -> None:
     assert code == 1
 
 
+@pytest.mark.usefixtures("foreground")
 def test_ctrl_c_leaves_an_interrupted_run(trained: Workspace) -> None:
     path = workspaces.write_pipeline(trained)
     text = path.read_text(encoding="utf-8").replace("rounds = 30", "rounds = 5000").replace("early_stopping = 10\n", "")

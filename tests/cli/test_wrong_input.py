@@ -85,6 +85,20 @@ TYPED: list[tuple[str, tuple[str, ...]]] = [
     ("backup ..", (".. is a folder",)),
     ("datasets add extra ~nosuchuser7/x.csv", ("~nosuchuser7", "no such user")),
     ("--color pink models list", ("pink", "always")),
+    ("monitor run flight-delay --window 7x", ("--window '7x'", "as in '10m'")),
+    ("monitor run flight-delay --window 0d", ("--window '0d'", "between 1s and 3660d")),
+    ("monitor run flight-delay --from soon", ("--from 'soon'", "2013-05-01")),
+    (
+        "monitor run flight-delay --from 2013-05-02 --to 2013-05-01",
+        ("--from 2013-05-02", "is not before --to 2013-05-01"),
+    ),
+    ("rules backtest flight-delay --step 7x", ("step '7x'", "'1mo'")),
+    ("rules backtest flight-delay --to soon", ("--to 'soon'", "2013-05-01")),
+    ("rules backtest flight-delay --from 2013-03-02 --to 2013-03-01", ("2013-03-01", "--from and --to")),
+    ("rules backtest flight-delay --policy often", ("--policy 'often'", "NAME=FILE")),
+    ("rules backtest flight-delay --policy often=nothing.toml", ("nothing.toml",)),
+    ("rules backtest flight-delay --out nothing/windows.parquet", ("--out", "no folder nothing")),
+    ("rules backtest flight-delay --out data", ("--out data is a folder", "name a file")),
 ]
 
 

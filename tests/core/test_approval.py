@@ -83,7 +83,7 @@ def test_a_version_waits_for_nobody_once_there_is_a_newer_one() -> None:
     version = model()
     waiting, approved = standing(version, []), standing(version, said(version, ("bob", APPROVED)))
     assert among(waiting, version, 1) == waiting
-    assert (among(waiting, version, 2).state, among(approved, version, 2)) == ("superseded", approved)
+    assert (among(waiting, version, 2).state, among(approved, version, 2)) == ("undecided", approved)
 
 
 def test_a_rejection_of_other_content_does_not_count() -> None:

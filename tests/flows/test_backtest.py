@@ -74,7 +74,7 @@ def test_every_rule_set_goes_over_the_same_windows(found: Backtest) -> None:
 def test_never_costs_one_training_and_always_one_more_for_every_window(found: Backtest) -> None:
     never, always = policy_of(found, "never"), policy_of(found, "always")
     assert (never.cycles, never.refused, never.gain, never.gain_per_cycle) == (0, 0, 0.0, None)
-    assert always.cycles + always.refused == len(always.windows) - 1
+    assert always.cycles == len(always.windows) - 1 >= always.refused
     assert 0 < never.cpu_seconds < always.cpu_seconds
 
 
@@ -105,7 +105,7 @@ def test_a_backtest_writes_nothing_into_the_workspace(filled: Workspace) -> None
 def test_the_windows_can_be_written_as_parquet(found: Backtest, tmp_path: Path) -> None:
     backtest.write(found, tmp_path / "windows.parquet")
     frame = pl.read_parquet(tmp_path / "windows.parquet")
-    assert frame.columns == ["policy", "start", "end", "rows", "value", "model", "fires", "cycle", "reason", "faults"]
+    assert frame.columns == ["policy", "start", "end", "rows", "value", "model", "fires", "passed", "reason", "faults"]
     assert frame.height == 4 * 5
     assert frame["value"].to_list() == [window.value for one in found.policies for window in one.windows]
     with pytest.raises(External, match="cannot write"):

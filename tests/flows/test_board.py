@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlops_tui.adapters.catalogue import Act, build, release
+from mlops_tui.adapters.catalogue import Act, build, release, watch
+from mlops_tui.errors import Refused
 from mlops_tui.flows import cycle
 from mlops_tui.flows.queries import lists
 from mlops_tui.flows.queries.board import Line, board
 from mlops_tui.flows.queries.stations import Station, StationName
-from mlops_tui.flows.release import approvals, bentos, models
+from mlops_tui.flows.release import approvals, bentos, deployments, models
 from mlops_tui.flows.workspace import Workspace, open_workspace
 from tests.tui import made
 
@@ -113,6 +114,68 @@ def test_after_a_rollback_every_station_but_training_is_of_the_champion_and_the_
     assert f"of {NAME}:3" in station(workspace, "monitor").text
 
 
+def answered(workspace: Workspace, champion: str, run: str | None = None) -> None:
+    """Make the newest decision one on a champion that fired, and that a run has answered."""
+    with spoiling(workspace) as act:
+        newest = watch.decisions(act, NAME, limit=1)[0]
+        told = replace(newest, champion=champion, run=run, outcome="done", answered_at=act.now)
+        watch.put_decision(act, told)
+
+
+def test_a_decision_on_another_champion_says_nothing_of_this_one(workspace: Workspace) -> None:
+    approvals.approve(workspace, f"{NAME}:5", "better")
+    asked = station(workspace, "rules")
+    assert (asked.mark, asked.text.partition(": ")[0]) == ("due", "fired")  # a run has still to answer it
+    assert asked.text.endswith(f"; decided on {NAME}:3, and the champion is {NAME}:5 now")
+    answered(workspace, f"{NAME}:5")
+    assert station(workspace, "rules").mark == "ok"
+    approvals.set_alias(workspace, f"{NAME}:3", "champion", "rollback")
+    old = station(workspace, "rules")
+    why = f"not asked: {NAME}:3 became champion after the last decision, on {NAME}:5: fired: "
+    assert (old.mark, old.text.startswith(why)) == ("off", True)
+
+
+def test_a_decision_whose_run_made_the_champion_is_told_as_it_ended(workspace: Workspace) -> None:
+    approvals.approve(workspace, f"{NAME}:5", "better")
+    with workspace.catalogue.read() as act:
+        champion = build.model_version(act, NAME, 5)
+    assert champion is not None
+    answered(workspace, f"{NAME}:3", champion.run)
+    assert station(workspace, "rules").mark == "ok"
+
+
+def test_newer_data_is_what_is_due_and_not_the_model_that_has_not_seen_it(workspace: Workspace) -> None:
+    with workspace.catalogue.read() as act:
+        data = build.dataset_version(act, "flights")
+    assert data is not None
+    with spoiling(workspace) as act:
+        build.add_dataset_version(act, replace(data, version=data.version + 1, state="ok"), ())
+    found = station(workspace, "train")
+    assert found.text.startswith(f"flights:5 is newer than :4, the data of {NAME}:5, test auc 0.")
+    assert found.mark == "due"
+
+
+def test_a_rollback_goes_to_the_champion_before_or_names_the_one_that_was_left(workspace: Workspace) -> None:
+    approvals.approve(workspace, f"{NAME}:5", "better")
+    assert line(workspace).refs["former"] == f"{NAME}:3"
+    approvals.reject(workspace, f"{NAME}:3", "slow")
+    assert line(workspace).refs["former"] == f"{NAME}:1"
+    approvals.set_alias(workspace, f"{NAME}:1", "champion", f"rollback of {NAME} from :5")
+    assert "former" not in line(workspace).refs
+    with pytest.raises(Refused) as refused:
+        deployments.rollback(workspace, NAME)
+    assert refused.value.message == f"no champion before {NAME}:1 is still approved; {NAME}:5, which came after it, is"
+    assert refused.value.hint == f"mlops deployments rollback {NAME} --to {NAME}:5"
+    approvals.reject(workspace, f"{NAME}:5", "slow")
+    with pytest.raises(Refused, match=f"no champion before {NAME}:1 is still approved$"):
+        deployments.rollback(workspace, NAME)
+
+
+def test_a_champion_that_was_rejected_is_named_where_another_took_its_place(workspace: Workspace) -> None:
+    approvals.reject(workspace, f"{NAME}:3", "slow")
+    assert line(workspace).champion.endswith("(:3 was rejected by ada)")
+
+
 def test_the_monitor_station_and_the_live_metric_leave_out_windows_of_what_does_not_serve(workspace: Workspace) -> None:
     assert line(workspace).series
     with spoiling(workspace) as act:
@@ -141,7 +204,7 @@ def test_an_older_version_that_nobody_decided_on_is_not_listed_as_waiting(worksp
         build.add_model_version(act, replace(waiting, version=6, key="another"))
     ids = lists.models(workspace, model=NAME)
     for listed in (models.list_models(workspace, NAME, 9), lists.model_rows(workspace, ids)):
-        assert [one.standing.state for one in listed[:3]] == ["waiting", "superseded", "rejected"]
+        assert [one.standing.state for one in listed[:3]] == ["waiting", "undecided", "rejected"]
     assert models.show(workspace, f"{NAME}:5").standing.sentence == "not decided on: :6 is newer"
 
 

@@ -132,9 +132,9 @@ def test_going_back_twice_leads_two_champions_back(trained: Workspace) -> None:
     assert champion(trained) == 3
     for expected in (2, 1):
         with trained.catalogue.read() as act:
-            former = approvals.former_champion(act, NAME)
+            former = approvals.formers(act, NAME).get(NAME)
         assert former is not None
         approvals.set_alias(trained, former.ref, "champion", "rollback")
         assert champion(trained) == expected
     with trained.catalogue.read() as act:
-        assert approvals.former_champion(act, NAME) is None
+        assert approvals.formers(act) == {}

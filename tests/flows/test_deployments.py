@@ -134,6 +134,20 @@ def test_one_that_is_down_is_due_and_comes_back(served: Workspace) -> None:
         deployments.start(served, f"{NAME}:1", deployments.Place("../up"))
 
 
+def test_what_nobody_says_of_the_place_is_taken_from_the_pipeline_or_stays_as_it_was(built: Workspace) -> None:
+    own, other = ports.free_port(), ports.free_port()
+    workspaces.write_pipeline(built, more=f"[serve]\nport = {own}\n")
+    try:
+        assert deployments.start(built, f"{NAME}:1", deployments.Place(port=other))[0].port == other
+        assert deployments.rollback(built, NAME, f"{NAME}:1")[0].port == other  # a person put it there
+        assert deployments.start(built, f"{NAME}:1")[0].port == own
+        assert not cycle.plan(built, NAME).due  # it is where the cycle would put it
+        workspaces.write_pipeline(built, more=f'[serve]\nport = {other}\nname = "another"\n')
+        assert deployments.start(built, f"{NAME}:1")[0].port == own  # [serve] is of a deployment beside this one
+    finally:
+        deployments.stop(built, NAME)
+
+
 def test_a_stranger_with_our_pid_is_left_alone(trained: Workspace) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:

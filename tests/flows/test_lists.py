@@ -62,6 +62,7 @@ VERSIONS = [
             created_at=run.started_at, metrics=run.metrics)
     for number, run in enumerate(RUNS)
 ]  # fmt: skip
+CHAMPION = VERSIONS[6]
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +80,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         for number in range(12):
             at = NOW + timedelta(hours=number)
             watch.put_decision(act, decision(number, at))
-        third = VERSIONS[6]
         for name in ("bob", "eve"):
-            release.add_approval(act, Approval(third.model, 3, "approved", third.subject(), name, name, "", NOW))
-        release.move_alias(act, AliasChange(third.model, "champion", 3, "bob", "", NOW))
+            release.add_approval(act, Approval(CHAMPION.model, 3, "approved", CHAMPION.subject(), name, name, "", NOW))
+        release.move_alias(act, AliasChange(CHAMPION.model, "champion", 3, "bob", "", NOW))
         build.put_dataset(act, "flights", "{}")
-        served = Deployment("flights-live", third.model, 3, "", "::1", 1, 1, 1.0, "stopped", "ada", NOW)
+        served = Deployment("flights-live", CHAMPION.model, 3, "", "::1", 1, 1, 1.0, "stopped", "ada", NOW)
         release.put_deployment(act, served)
     return workspace
 
@@ -96,14 +96,18 @@ def decision(number: int, at: datetime) -> Decision:
 
 def flat(run: Run) -> dict[str, object]:
     """A run as the filter language sees it."""
-    texts = {name: getattr(run, name) for name in ("id", "pipeline", "status", "dataset", "author")}
-    return texts | run.metrics
+    texts = {"run": run.id, "pipeline": run.pipeline, "status": run.status, "by": run.author}
+    return texts | {"data": f"{run.dataset}:{run.dataset_version}"} | run.metrics
 
 
 def flat_version(version: ModelVersion) -> dict[str, object]:
     """A model version as the filter language sees it."""
-    names = ("model", "version", "run", "dataset", "author")
-    return {name: getattr(version, name) for name in names} | version.metrics
+    texts = {"model": version.model, "run": version.run, "by": version.author}
+    texts |= {
+        "data": f"{version.dataset}:{version.dataset_version}",
+        "aliases": "champion" if version is CHAMPION else "",
+    }
+    return texts | {"version": version.version} | version.metrics
 
 
 parts = st.one_of(
@@ -112,13 +116,13 @@ parts = st.one_of(
 ).map(lambda text: text.replace('"', ""))
 written = st.one_of(
     parts.map('"{}"'.format),
-    st.tuples(st.sampled_from(["dataset", "author"]), st.sampled_from([":", "="]), parts).map(
+    st.tuples(st.sampled_from(["data", "by"]), st.sampled_from([":", "="]), parts).map(
         '{0[0]}{0[1]}"{0[2]}"'.format
     ),
     st.tuples(st.sampled_from(["auc", "rmse", "r2"]), st.sampled_from([">", "<=", "="]), st.integers(0, 100)).map(
         lambda one: f"{one[0]}{one[1]}{one[2] / 50}"
     ),
-    st.sampled_from(["author=ada", "dataset:flight", "auc>=0.7", "rmse<3", "rmse=2", "auc<0.6"]),
+    st.sampled_from(["by=ada", "data:flight", "data=flight-delay-data:1", "champ", "auc>=0.7", "rmse<3", "rmse=2"]),
 )  # fmt: skip
 filters = st.lists(st.tuples(st.sampled_from(["", "-"]), written).map("".join), max_size=4).map(" ".join)
 
@@ -133,7 +137,7 @@ def kept(text: str, rows: list[dict[str, object]]) -> list[dict[str, object]]:
 @given(text=filters)
 def test_the_catalogue_keeps_the_runs_that_the_language_keeps(filled: Workspace, text: str) -> None:
     found = lists.run_rows(filled, lists.runs(filled, text))
-    assert {run.id for run in found} == {row["id"] for row in kept(text, [flat(run) for run in RUNS])}
+    assert {run.id for run in found} == {row["run"] for row in kept(text, [flat(run) for run in RUNS])}
 
 
 @given(text=filters)
@@ -155,7 +159,7 @@ def test_runs_are_in_the_order_of_the_old_listing(filled: Workspace, sort: str) 
 
 
 def test_rows_sort_by_fields_and_equal_ones_stay_newest_first(filled: Workspace) -> None:
-    found = lists.run_rows(filled, lists.runs(filled, sort="author"))
+    found = lists.run_rows(filled, lists.runs(filled, sort="by"))
     newest = sorted(RUNS, key=lambda run: run.started_at, reverse=True)
     assert [run.started_at for run in found] == [run.started_at for run in sorted(newest, key=lambda run: run.author)]
     backwards = lists.run_rows(filled, lists.runs(filled, sort="-pipeline"))
@@ -226,7 +230,7 @@ def test_events_and_decisions_are_whole_and_newest_first(filled: Workspace) -> N
     assert len(lists.events(filled, f'subject={RUNS[4].id} "flight" -churn')) == (RUNS[4].pipeline == "flight-delay")
     wanted = [decision(number, NOW + timedelta(hours=number)) for number in range(12)]
     assert lists.decision_rows(filled, lists.decisions(filled)) == wanted[::-1]
-    assert lists.decision_rows(filled, lists.decisions(filled, "fires:yes reason:8")) == [wanted[8]]
+    assert lists.decision_rows(filled, lists.decisions(filled, "verdict:fires why:8 outcome=open")) == [wanted[8]]
     assert len(lists.decisions(filled, pipeline="flight-delay")) == 4
 
 

@@ -159,6 +159,22 @@ def test_a_range_is_cut_to_the_moment_and_one_that_is_empty_leaves_no_report(
     assert kept_reports(watched) == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (monitor.Range(window="7x"), "--window '7x': a duration is a number and a unit"),
+        (monitor.Range(window="0d"), "--window '0d': a window is between 1s and 3660d"),
+        (monitor.Range(START, START), "--from 2013-03-01 00:00 is not before --to 2013-03-01 00:00 UTC"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is_gathered(
+    watched: Workspace, asked: monitor.Range, told: str
+) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        monitor.run(watched, NAME, asked)
+    assert answers.versions(watched, NAME) == []
+
+
 def test_a_report_is_of_one_model_and_rules_read_that_of_their_champion(watched: Workspace) -> None:
     champion = lookup.model_version(watched, f"{NAME}:1")
     with watched.catalogue.write(watched.now()) as act:

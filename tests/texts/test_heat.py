@@ -113,15 +113,15 @@ def test_rules_within_rules_are_indented() -> None:
     assert rule_lines(both, 1) == ["  ? all: one is not known", "    ▶ age of 10 days"]
 
 
-def step(value: float | None, fires: bool = False, cycle: bool = False, faults: tuple[str, ...] = ()) -> StepResult:
-    return StepResult(START, START, 10, value, 0, fires, cycle, "", faults)
+def step(value: float | None, fires: bool = False, passed: bool = False, faults: tuple[str, ...] = ()) -> StepResult:
+    return StepResult(START, START, 10, value, 0, fires, passed, "", faults)
 
 
 @pytest.mark.parametrize("values", [(0.6, 0.8), (None, None)])
 def test_a_backtest_draws_all_policies_against_one_scale(values: tuple[float | None, ...]) -> None:
     never = PolicyResult("never", 0.6, 0.6, 0, 0, 0.0, 0.0, None, (step(values[0]), step(None), step(values[0])))
-    rules = PolicyResult("rules", 0.7, 0.6, 1, 1, 0.0, 0.1, 0.1, (
-        step(values[0], fires=True), step(values[1], fires=True, cycle=True), step(None, faults=("x",)),
+    rules = PolicyResult("rules", 0.7, 0.6, 2, 1, 0.0, 0.1, 0.1, (
+        step(values[0], fires=True), step(values[1], fires=True, passed=True, faults=("x",)), step(None, faults=("x",)),
     ))  # fmt: skip
     found = Backtest("p", "d", "auc", True, START, START, "7d", "1d", (never, rules), "rules", "")
     lines = backtest_chart(found).splitlines()

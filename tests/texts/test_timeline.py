@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mlops_tui.cli.monitor_texts import report_text
 from mlops_tui.texts.plots import Line, lines, plain
+from mlops_tui.texts.rules import UNREAD
 from mlops_tui.texts.timeline import CUT, KEPT, Span, cuts_before, gaps_text, timeline
 from mlops_tui.tui.watch.report import performance
 from tests.tui import made_watch
@@ -82,3 +83,9 @@ def test_a_stray_prediction_years_later_does_not_squash_the_report() -> None:
     assert f"{CUT} left out: 679 windows without a prediction, 2013-10-10 to 2026-10-15" in told
     assert all(CUT in line for line in told.splitlines() if line.startswith(("temp ", "humid ")))
     assert CUT not in report_text(known)
+
+
+def test_a_report_of_a_range_says_that_rules_do_not_read_it() -> None:
+    known = made_watch.report("flight-delay", "flight-delay", 3, range(8), moment("10-15 11:58"))
+    assert UNREAD not in report_text(known)
+    assert report_text(replace(known, routine=False)).splitlines()[1] == UNREAD

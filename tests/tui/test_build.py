@@ -179,6 +179,21 @@ async def test_a_diff_is_computed_by_its_command_while_the_histograms_are_there_
         assert page_of(app).shell() == ["datasets", "diff", "parcels:1", "parcels:2"]
 
 
+async def test_v_on_home_holds_what_is_under_the_cursor_against_another_version(workspace: Workspace) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        for right, path in ((0, "flight-delay:5"), (1, "flights:3 → flights:4"), (4, "flight-delay:5")):
+            await pilot.press(*["right"] * right, "v")
+            await until(pilot, lambda path=path: page_of(app).title_in_path().endswith(path))
+            await settled(pilot)
+            app.pop_screen()
+            await settled(pilot)
+            table(app, "board").column = 0
+        await pilot.press("down", "down", "v")  # nothing of this pipeline has been trained
+        await until(pilot, lambda: "there is none yet" in text(app))
+
+
 async def test_a_diff_is_asked_for_once_and_again_by_ctrl_r_where_it_was_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ WAITS = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("state", ["normal", "crowded"])
 async def test_no_callback_holds_the_event_loop_for_50_ms(
     state: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, waits: list[str]

@@ -169,13 +169,19 @@ SERVE = (
     Act("deployment", f"monitor run {NAME} --window 1d", lambda workspace: monitor.reports(workspace, NAME, 9),
         ("", "", "1d")),
     Act("deployment", f"labels add {NAME} labels.csv", happened("labels.added"), ("labels.csv",)),
-    Act("model", f"deployments start {NAME}:2", serves(2), (), ("model", f"{NAME}:2")),
-    Act("deployment", f"deployments rollback {NAME} --comment 'too slow'", serves(1), ("", "too slow")),
+    Act("model", f"deployments start {NAME}:2 --name {NAME}", serves(2), ("", NAME), ("model", f"{NAME}:2")),
+    Act("former", f"deployments rollback {NAME} --comment 'too slow'", serves(1), ("", "too slow")),
+    Act("deployment", f"deployments rollback {NAME} --to {NAME}:2", serves(2), (f"{NAME}:2", "")),
     Act("deployment", f"deployments stop {NAME}", is_stopped, (), ("deployment", NAME)),
 )  # fmt: skip
 WATCH = (
     Act("pipeline", f"rules check {NAME}", lambda workspace: rules.history(workspace, NAME, None, 9)),
-    Act("pipeline", f"rules backtest {NAME} --step 14d", "recommended", ("14d",)),
+    Act(
+        "pipeline",
+        f"rules backtest {NAME} --step 14d --to 2013-02-15 --policy often=often.toml",
+        "often",
+        ("14d", "", "2013-02-15", "often=often.toml"),
+    ),
     Act("workspace", "agent run --once", has_dataset("flights", 2), (), PALETTE),
 )
 KEEP = (
@@ -289,6 +295,7 @@ async def test_acts_of_release(trained: Workspace) -> None:
 
 async def test_acts_of_watch(trained: Workspace) -> None:
     workspaces.arrive(trained, 3)
+    (trained.root / "often.toml").write_text('[[rules]]\nwhen = "new_data"\nrows = 1\n', encoding="utf-8")
     await live(trained, WATCH)
     assert agent_file.load(trained) is not None
 
@@ -324,8 +331,8 @@ async def test_acts_on_what_is_served(prepared: Workspace) -> None:
             approvals.approve(prepared, f"{NAME}:2", "the same again")
 
     await live(prepared, SERVE, between)
-    assert [one.version for one in deployments.history(prepared, NAME)] == [1, 2, 1]
-    assert lookup.model_version(prepared, f"{NAME}@champion").version == 1
+    assert [one.version for one in deployments.history(prepared, NAME)] == [2, 1, 2, 1]
+    assert lookup.model_version(prepared, f"{NAME}@champion").version == 2
 
 
 def ask(workspace: Workspace) -> None:
@@ -365,6 +372,7 @@ def last_run(workspace: Workspace) -> str:
     return runs.list_runs(workspace, None, None, 1)[0].status
 
 
+@pytest.mark.usefixtures("deaf")
 async def test_ctrl_x_cancels_a_training_and_the_screens_answer_meanwhile(trained: Workspace) -> None:
     endless(trained)
     app = make_app(trained)
@@ -415,6 +423,7 @@ async def test_t_stops_a_training_wherever_it_was_started(trained: Workspace) ->
         assert app.jobs[0].word == "cancelled"
 
 
+@pytest.mark.usefixtures("deaf")
 async def test_quitting_asks_first_and_cancels_what_is_at_work(trained: Workspace) -> None:
     endless(trained)
     app = make_app(trained)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual._styles_cache import StylesCache
 from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
@@ -210,6 +212,20 @@ async def test_a_page_whose_widgets_are_not_here_yet_or_no_longer_is_not_asked_t
         await app.pop_screen()
         assert not page.query("#list")
         page.reload()
+
+
+async def test_pages_that_were_left_are_let_go(workspace: Workspace) -> None:
+    app = make_app(workspace)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settled(pilot)
+        kept = []
+        for _ in range(3):
+            for key in ("1", "2", "3", "0"):
+                await pilot.press(key)
+                await settled(pilot)
+            gc.collect()
+            kept.append(sum(isinstance(one, StylesCache) for one in gc.get_objects()))
+        assert kept[2] <= kept[0] + 5
 
 
 async def test_lists_of_the_palette_do_not_stack(workspace: Workspace) -> None:

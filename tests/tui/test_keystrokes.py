@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from mlops_tui.flows import demo, lookup
+from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals, deployments
-from mlops_tui.flows.workspace import Workspace, open_workspace
+from mlops_tui.flows.workspace import Workspace
 from tests import workspaces
+from tests.cli.called import Answer
 from tests.tui.terminal import Terminal, needs_tmux
 
 MOST = 15
 
 
 @pytest.fixture
-def demonstrated(tmp_path: Path) -> Workspace:
+def arrived(demonstrated: tuple[Path, Answer], tmp_path: Path) -> Workspace:
     """The workspace that `make demo` leaves, and September's flights, which have just arrived."""
-    demo.run(tmp_path / "demo", lambda _: None, lambda _: None)
-    workspace = open_workspace(tmp_path / "demo")
+    workspace = workspaces.copy(demonstrated[0], tmp_path / "demo")
     shutil.copy(workspaces.SAMPLE / "flights" / "2013-09.parquet", workspace.root / "data" / "flights")
     return workspace
 
@@ -28,10 +28,10 @@ def demonstrated(tmp_path: Path) -> Workspace:
 @needs_tmux
 @pytest.mark.slow
 def test_a_challenger_is_trained_approved_and_deployed_in_fewer_than_fifteen_keystrokes(
-    demonstrated: Workspace,
+    arrived: Workspace,
 ) -> None:
-    before = lookup.model_version(demonstrated, "flight-delay@champion")
-    terminal = Terminal(demonstrated.root, "tui")
+    before = lookup.model_version(arrived, "flight-delay@champion")
+    terminal = Terminal(arrived.root, "tui")
     try:
         terminal.until("1 new file")  # home says what has arrived
         terminal.press("r")
@@ -53,10 +53,10 @@ def test_a_challenger_is_trained_approved_and_deployed_in_fewer_than_fifteen_key
         assert terminal.ended()
     finally:
         terminal.close()
-        item = deployments.get(demonstrated, "flight-delay")
+        item = deployments.get(arrived, "flight-delay")
         running = deployments.state(item)
-        deployments.stop(demonstrated, "flight-delay")
+        deployments.stop(arrived, "flight-delay")
     assert terminal.keys < MOST
     assert (before.version, item.version, running) == (2, 3, "running")
-    champion = lookup.model_version(demonstrated, "flight-delay@champion")
-    assert (champion.version, approvals.standing_of(demonstrated, champion).state) == (3, "approved")
+    champion = lookup.model_version(arrived, "flight-delay@champion")
+    assert (champion.version, approvals.standing_of(arrived, champion).state) == (3, "approved")

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from mlops_tui.adapters.catalogue import release
+from mlops_tui.cli.cycle_texts import status_text
+from mlops_tui.flows import status
 from mlops_tui.flows.keep import named
 from mlops_tui.flows.queries.board import board
+from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import hash_of
 from tests.cli.called import call
@@ -107,7 +110,7 @@ def test_status_says_of_each_pipeline_what_it_waits_for(normal: Workspace) -> No
     for name, text in NEXT.items():
         assert found[name]["next"].startswith(text)
     assert found["flight-delay"]["deployment_state"] == "running"
-    assert found["flight-delay"]["watch"].startswith("5 of 12 features drifted: temp")
+    assert found["flight-delay"]["watch"].startswith("5 of 12 features drifted, the worst: temp")
 
 
 def test_runs_whose_test_rows_differ_are_not_compared_without_a_word(normal: Workspace) -> None:
@@ -138,6 +141,16 @@ def test_status_of_a_deployment_that_was_rolled_back_tells_of_the_version_that_s
     found = next(one for one in items(workspace, "status") if one["name"] == "flight-delay")
     assert found["watch"].startswith("the last report has no window of flight-delay:1, which serves")
     assert (found["live_value"], found["watch_state"]) == (None, "off")
+
+
+def test_status_of_a_champion_that_was_made_by_a_rollback_says_of_which_version(tmp_path: Path) -> None:
+    workspace = made.normal(tmp_path)
+    approvals.approve(workspace, "flight-delay:5", "better", by="cleo")
+    approvals.set_alias(workspace, "flight-delay:3", "champion", "rollback of flight-delay from :5: late answers")
+    found = next(one for one in status.status(workspace) if one.name == "flight-delay")
+    told = "flight-delay:3 since 2013-10-15 (rollback of flight-delay from :5: late answers)"
+    assert found.champion_since == told
+    assert f"  champion {told}\n" in status_text([found])
 
 
 def test_states_of_models_and_runs_are_all_there(normal: Workspace) -> None:

@@ -443,6 +443,8 @@ async def test_traffic_goes_on_behind_a_dialog(busy: Workspace) -> None:
         page = await opened(pilot, app, "deployment", NAME)
         await pilot.press("z")
         assert not isinstance(app.screen, Deployment)
+        assert f"Make {NAME}:1 champion again, and serve it as {NAME}." in text(app)
+        assert f"$ mlops deployments rollback {NAME}" in text(app)
         seen = len(page.looks)
         await until(pilot, lambda: len(page.looks) > seen)
         assert not isinstance(app.screen, Deployment)

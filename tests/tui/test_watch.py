@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -427,20 +428,24 @@ async def test_a_decision_that_was_held_back_says_by_what(normal: Workspace) -> 
 
 
 def replayed() -> Backtest:
-    """Two policies over three windows; one retrains after the second."""
+    """Two policies over three windows, the last with a fault; one runs a cycle after each, two of which are refused."""
     days = [moment(f"0{month}-01 00:00") for month in (3, 4, 5, 6)]
 
-    def policy(name: str, values: tuple[float, ...], cycles: int) -> PolicyResult:
+    def policy(name: str, values: tuple[float, ...], fires: bool) -> PolicyResult:
         steps = tuple(
             StepResult(
-                days[at], days[at + 1], 900, value, at * cycles, cycles > 0, cycles > 0 and at == 1, f"{name} {at}"
+                days[at], days[at + 1], 900, value, 0, fires, fires and at == 1, f"{name} {at}",
+                ("carrier is stuck",) if at == 2 else (),
             )
             for at, value in enumerate(values)
+        )  # fmt: skip
+        gain, cycles = 0.02 * fires, 3 * fires
+        bought = (gain,) if fires else ()
+        return PolicyResult(
+            name, 0.7 + gain, min(values), cycles, 2 * fires, 2.5, gain, gain / 3 or None, steps, bought
         )
-        gain = 0.02 * cycles
-        return PolicyResult(name, 0.7 + gain, min(values), cycles, 1, 2.5, gain, gain or None, steps, (gain,) * cycles)
 
-    policies = (policy("never", (0.71, 0.69, 0.68), 0), policy("own", (0.71, 0.69, 0.74), 1))
+    policies = (policy("never", (0.71, 0.69, 0.68), False), policy("own", (0.71, 0.69, 0.74), True))
     return Backtest(
         "flight-delay", "flights:4", "auc", True, days[0], days[3], "30d", "1d", policies, "own", "own gains 0.02 auc"
     )
@@ -470,8 +475,10 @@ async def test_a_backtest_that_was_answered_is_shown_without_another_replay(norm
         await until(pilot, lambda: "┊" in text(app))
         steps = page.query_one("#steps", Table)
         assert [cells[4].text for cells in steps.rows.values()] == ["△ refused", "▲ retrained", "△ refused"]
+        own = page.query_one("#policies", Table).rows["own"]
+        assert [own[4].text, own[5].text] == ["3", "2"], "as many cycles and refusals as the windows show"
         await pilot.press("up")
-        await until(pilot, lambda: [cells[4].text for cells in steps.rows.values()] == ["· kept"] * 3)
+        await until(pilot, lambda: [cells[4].text for cells in steps.rows.values()] == ["· kept", "· kept", "✗ fault"])
         assert page.shell() == ["rules", "backtest", "flight-delay", "--step", "30d"]
         app.jobs[0].dropped = True
         page.reload()
@@ -481,6 +488,13 @@ async def test_a_backtest_that_was_answered_is_shown_without_another_replay(norm
         await until(pilot, lambda: len(app.jobs) == 2)  # its answer is here no longer
         await pilot.press("ctrl+x")
         await until(pilot, lambda: app.jobs[1].code is not None)
+
+
+def test_a_backtest_is_asked_for_with_what_was_typed_blanks_and_all() -> None:
+    page = BacktestPage(shlex.join(["flight-delay", "", "2013-05-01 12:00", "", "mine=rules of mine.toml"]))
+    asked = ["--from", "2013-05-01 12:00", "--policy", "mine=rules of mine.toml"]
+    assert page.words() == ["rules", "backtest", "flight-delay", *asked]
+    assert page.title_in_path() == "backtest flight-delay 2013-05-01 12:00 mine=rules of mine.toml"
 
 
 async def test_a_backtest_that_refuses_says_why_and_can_be_asked_again(normal: Workspace) -> None:

@@ -104,7 +104,8 @@ def pipelines(act: Act) -> dict[str, str]:
 def add_run(act: Act, run: Run) -> None:
     """Insert a run that starts."""
     values = (run.id, run.pipeline, run.status, run.key, naive(run.started_at), to_json(run).decode())
-    act.change("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values, run.dataset, run.author)
+    data = f"{run.dataset}:{run.dataset_version}"
+    act.change("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values, data, run.author)
 
 
 def end_run(act: Act, run: Run) -> None:
@@ -170,6 +171,16 @@ def model_version(act: Act, model: str, version: int | None = None) -> ModelVers
     filters = {"model": model, "version": version}
     found = bodies(act, "model_versions", ModelVersion, filters, "version DESC", 1)
     return found[0] if found else None
+
+
+def model_versions_of(act: Act, keys: Sequence[tuple[str, int]]) -> list[ModelVersion]:
+    """Return the model versions with these (model, version)."""
+    sql = (
+        "SELECT body FROM model_versions SEMI JOIN "
+        "(SELECT unnest(?::VARCHAR[]) AS model, unnest(?::INTEGER[]) AS version) USING (model, version)"
+    )
+    rows = act.query(sql, [model for model, _ in keys], [number for _, number in keys])
+    return [from_json(row[0].encode(), ModelVersion) for row in rows]
 
 
 def model_version_by_key(act: Act, model: str, key: str) -> ModelVersion | None:

@@ -40,6 +40,13 @@ def alias_changes(act: Act, model: str, alias: str | None = None) -> list[AliasC
     )
 
 
+def champions(act: Act, model: str | None = None) -> dict[str, list[int | None]]:
+    """Return of each model the versions that were made champion, oldest first; None where nothing was any more."""
+    version = "list(CAST(body->>'version' AS INTEGER) ORDER BY created_at, rowid)"
+    moved = "alias_changes WHERE alias = 'champion' AND model = coalesce(?, model)"
+    return dict(act.query(f"SELECT model, {version} FROM {moved} GROUP BY model", model))
+
+
 def put_bento(act: Act, bento: Bento) -> None:
     """Insert a proven Bento, or replace the one of the same tag."""
     created = naive(bento.created_at)

@@ -33,25 +33,30 @@ class View(Generic[T]):
     body: str = "body"
 
 
-def _json(*names: str) -> dict[str, str]:
-    """Fields that only a row's body has."""
-    return {name: f"json_extract_string(body, '$.{name}')" for name in names}
+def _json(name: str) -> str:
+    """The SQL of a text that only a row's body has."""
+    return f"json_extract_string(body, '$.{name}')"
 
 
 RUNS = View(
     "runs", Run, "started_at DESC, id",
-    texts={name: name for name in ("id", "pipeline", "status", "dataset", "author")},
+    texts={"run": "id", "pipeline": "pipeline", "status": "status", "data": "data", "by": "author"},
     metric="(SELECT max(value) FROM run_metrics WHERE run = runs.id AND metric = ?)",
 )  # fmt: skip
 MODELS = View(
     "model_versions", ModelVersion, "created_at DESC, version DESC, model",
-    texts={"model": "model", "run": "run", **_json("dataset", "author")},
+    texts={
+        "model": "model", "aliases": "(SELECT string_agg(alias, ', ' ORDER BY alias) FROM aliases a "
+                                     "WHERE a.model = model_versions.model AND a.version = model_versions.version)",
+        "data": f"{_json('dataset')} || ':' || {_json('dataset_version')}", "run": "run", "by": _json("author"),
+    },
     numbers={"version": "version"},
     metric="TRY_CAST(body -> 'metrics' ->> ? AS DOUBLE)",
 )  # fmt: skip
 EVENTS = View(
     "audit", Event, "number DESC",
-    texts={"user": "user_name", "action": "action", "subject": "subject", "details": "details"},
+    texts={"at": "replace(left(moment, 19), 'T', ' ')", "by": "user_name", "action": "action", "subject": "subject",
+           "details": "details"},
     numbers={"number": "number"},
     id="number",
     body="json_object('number', number, 'at', moment, 'user', user_name, 'action', action, 'subject', subject, "
@@ -59,8 +64,14 @@ EVENTS = View(
 )  # fmt: skip
 DECISIONS = View(
     "decisions", Decision, "created_at DESC, rowid DESC",
-    texts={"id": "id", "pipeline": "pipeline", "fires": "if(fires, 'yes', 'no')",
-           "answered": "if(answered, 'yes', 'no')", **_json("reason", "held", "user")},
+    texts={
+        "pipeline": "pipeline",
+        "verdict": f"CASE WHEN {_json('held')} > '' THEN 'held' WHEN fires THEN 'fires' ELSE 'quiet' END",
+        "why": f"coalesce(nullif({_json('held')}, ''), {_json('reason')})",
+        "outcome": f"coalesce(nullif({_json('outcome')}, ''), if(fires AND NOT answered, 'open', '')) || "
+                   f"coalesce(' by run ' || {_json('run')}, '')",
+        "by": _json("user"), "decision": "id",
+    },
 )  # fmt: skip
 
 

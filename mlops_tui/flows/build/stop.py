@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +23,9 @@ PAUSE = 0.05
 
 
 def stop(workspace: Workspace, reference: str) -> Run:
-    """Interrupt the process that trains a run, as Ctrl-C does, and return the run as it ended.
+    """Interrupt the process that trains a run, and return the run as it ended.
 
+    By SIGTERM, which every command of ours answers as Ctrl-C: what a shell starts with & is deaf to SIGINT.
     One that was done before it heard of it is returned as completed. Raises Refused for a run that is over, that
     another user trains or the agent, and Busy if the run goes on for 30 seconds all the same.
     """
@@ -39,7 +39,7 @@ def stop(workspace: Workspace, reference: str) -> Run:
     with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
         _check_may(workspace, run, trainer)
         if lock.is_held(path):  # else its process has gone on to the next step, which is not to be interrupted
-            trainer.send_signal(signal.SIGINT)
+            trainer.terminate()
     return _ended(workspace, run, trainer.pid)
 
 
@@ -75,8 +75,10 @@ def _ended(workspace: Workspace, run: Run, pid: int) -> Run:
     deadline = time.monotonic() + PATIENCE
     while runs.is_live(workspace, run):
         if time.monotonic() >= deadline:
-            # A shell makes what it starts with & deaf to SIGINT; SIGTERM is heard by every command of ours.
-            raise Busy(f"run {run.id} goes on {PATIENCE:g} s after it was interrupted", f"kill {pid}")
+            raise Busy(
+                f"run {run.id} goes on {PATIENCE:g} s after it was interrupted",
+                f"it ends with the step that it is in; to end it at once: kill -9 {pid}",
+            )
         time.sleep(PAUSE)
     return _now(workspace, run)
 

@@ -12,9 +12,9 @@ from mlops_tui.errors import MlopsError
 from mlops_tui.flows.queries import stations, watched
 from mlops_tui.flows.queries.sketches import Sketch, sketch
 from mlops_tui.flows.queries.stations import STATIONS, Judged, Mark, Station, StationName
-from mlops_tui.flows.release import bentos
+from mlops_tui.flows.release import approvals, bentos
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Bento, MonitorReport, WindowReport
+from mlops_tui.records import Bento, ModelVersion, MonitorReport, WindowReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,10 @@ class Line:
 
 
 class Around(NamedTuple):
-    """What is known of all pipelines: the newest of everything, what has arrived, the code that would serve."""
+    """What is known of all pipelines: the newest of everything, former champions, what has arrived, the code."""
 
     found: rows.Newest
+    formers: Mapping[str, ModelVersion]
     arrived: Mapping[str, str]
     code: str
 
@@ -56,10 +57,10 @@ def board(
     """
     sketches = {path: sketch(path) for path in sorted((workspace.root / "pipelines").glob("*.toml"))}
     with workspace.catalogue.read() as act:
-        found = rows.newest(act)
+        found, formers = rows.newest(act), approvals.formers(act)
     mistakes = mistakes or {}
     told = {path: one._replace(mistake=one.mistake or mistakes.get(one.name, "")) for path, one in sketches.items()}
-    around = Around(found, arrived or {}, bentos.service_code())
+    around = Around(found, formers, arrived or {}, bentos.service_code())
     lines = [_line(workspace, path, one, around) for path, one in told.items()]
     return sorted(lines, key=lambda line: (line.urgency, line.name))
 
@@ -86,6 +87,8 @@ def _line(workspace: Workspace, path: Path, one: Sketch, around: Around) -> Line
     )  # fmt: skip
     urgency, needs, waits = _needs(strip, judged)
     refs = _refs(one, found, judged, bento, report)
+    if (item := found.deployments.get(one.deployment)) and (former := around.formers.get(item.model)):
+        refs["former"] = former.ref
     return Line(one.name, where, strip, urgency, needs, waits, _champion(one, found), *_live_metric(windows), refs)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mlops_tui.adapters.catalogue import release
 from mlops_tui.flows.queries.traffic import Traffic, traffic
-from mlops_tui.flows.release import deployments
+from mlops_tui.flows.release import approvals, deployments
 from mlops_tui.flows.release.deployments import State
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Deployment
@@ -18,11 +18,12 @@ AT_ONCE = 8  # servers that are asked; each may take a second to say nothing
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A deployment, how it is, and its model's champion, as in `flight-delay:3`; None where there is none."""
+    """A deployment, how it is, its model's champion and the one before, as in `flight-delay:3`; None for none."""
 
     deployment: Deployment
     state: State
     champion: str | None
+    former: str | None
 
     @property
     def ref(self) -> str:
@@ -33,9 +34,10 @@ class Served:
 def served(workspace: Workspace) -> list[Served]:
     """Return every deployment by name, from one read of the catalogue and a look at the processes."""
     with workspace.catalogue.read() as act:
-        found, aliases = release.deployments(act), release.aliases(act)
+        found, aliases, formers = release.deployments(act), release.aliases(act), approvals.formers(act)
     champions = {model: f"{model}:{number}" for (model, alias), number in aliases.items() if alias == "champion"}
-    return [Served(one, deployments.state(one), champions.get(one.model)) for one in found]
+    before = {model: version.ref for model, version in formers.items()}
+    return [Served(one, deployments.state(one), champions.get(one.model), before.get(one.model)) for one in found]
 
 
 def answers(workspace: Workspace, asked: Sequence[Deployment], before: Mapping[str, Traffic]) -> dict[str, Traffic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -17,7 +17,7 @@ from mlops_tui.flows.queries.sketches import Sketch
 from mlops_tui.flows.release import bentos, deployments
 from mlops_tui.flows.watch.monitor import newest_judged
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Bento, GateReport, ModelVersion, MonitorReport, WindowReport, from_json
+from mlops_tui.records import Bento, Decision, GateReport, ModelVersion, MonitorReport, WindowReport, from_json
 
 Mark = Literal["ok", "due", "wait", "fail", "warn", "busy", "off"]
 DECIDED: dict[State, Mark] = {"approved": "ok", "rejected": "fail"}
@@ -25,6 +25,9 @@ StationName = Literal["data", "checks", "train", "gates", "approval", "bento", "
 STATIONS: tuple[StationName, ...] = (
     "data", "checks", "train", "gates", "approval", "bento", "live", "monitor", "rules",
 )  # fmt: skip
+
+
+NAMED = 3  # features of a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +98,12 @@ def train(workspace: Workspace, one: Sketch, found: rows.Newest) -> Station:
     if model is None:
         return Station("train", "due" if data and data.state == "ok" else "off", "never trained")
     metric = headline(model)
-    text = f"{model.ref}" + (f", test {metric[0]} {metric[1]:.4f}" if metric else "")
+    tested = f", test {metric[0]} {metric[1]:.4f}" if metric else ""
     trained_on = (model.dataset, model.dataset_version)
-    newer = data is not None and data.state == "ok" and (data.dataset, data.version) != trained_on
-    if newer and data is not None:
-        text += f"; {data.dataset}:{data.version} is newer than :{model.dataset_version}, which it was trained on"
-    return Station("train", "due" if newer else "ok", text, model.created_at, "run", model.run)
+    if data is not None and data.state == "ok" and (data.dataset, data.version) != trained_on:
+        text = f"{data.dataset}:{data.version} is newer than :{model.dataset_version}, the data of {model.ref}{tested}"
+        return Station("train", "due", text, model.created_at, "run", model.run)
+    return Station("train", "ok", f"{model.ref}{tested}", model.created_at, "run", model.run)
 
 
 def _standing(version: ModelVersion, found: rows.Newest) -> tuple[Standing, datetime]:
@@ -245,16 +248,28 @@ def monitor(
         return Station("monitor", "fail", f"data fault: {window.faults[0]}", at, noun, ref)
     since = f"in the window from {window.start:%Y-%m-%d} of {serves}"
     if window.drifted:
-        text = f"{len(window.drifted)} of {len(window.features)} features drifted: {', '.join(window.drifted[:3])}"
-        return Station("monitor", "warn", f"{text} {since}", at, noun, ref)
+        named = f"{', the worst' if len(window.drifted) > NAMED else ''}: {', '.join(window.drifted[:NAMED])}"
+        text = f"{len(window.drifted)} of {len(window.features)} features drifted{named}"
+        return Station("monitor", "warn", f"{text}, {since}", at, noun, ref)
     return Station("monitor", "ok", f"no feature drifted {since}", at, noun, ref)
 
 
 def rules(one: Sketch, found: rows.Newest, approval: Station) -> Station:
-    """What the rules decided last, and what came of it."""
+    """What the rules decided last, and what came of it; a decision on another champion says nothing of this one."""
     decision = found.decisions.get(one.name)
     if decision is None:
         return Station("rules", "off", "the rules were never asked")
+    told, champion = _decided(decision, approval), found.champions.get(one.name)
+    if champion is None or champion.ref == decision.champion or champion.run == decision.run:
+        return told
+    was = f"on {decision.champion}" if decision.champion else "without a champion"
+    if told.mark == "due":  # a run answers it, whoever is champion
+        return replace(told, text=f"{told.text}; decided {was}, and the champion is {champion.ref} now")
+    text = f"not asked: {champion.ref} became champion after the last decision, {was}: {told.text}"
+    return replace(told, mark="off", text=text)
+
+
+def _decided(decision: Decision, approval: Station) -> Station:
     noun, ref = "decision", decision.id
     if decision.held:
         return Station("rules", "warn", f"held: {decision.held}", decision.at, noun, ref)

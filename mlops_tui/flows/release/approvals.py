@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from mlops_tui.adapters.catalogue import Act, build, release
-from mlops_tui.core.approval import Standing, is_outdated, is_settled, standing
+from mlops_tui.adapters.catalogue import Act, build, release, views
+from mlops_tui.core.approval import Standing, is_outdated, is_settled, standing, tenures
 from mlops_tui.errors import InvalidInput, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.workspace import Workspace
@@ -96,8 +97,9 @@ def _say(
             if is_settled(current, now) and (at_head is None or not is_settled(current, before)):
                 point(act, version.model, "champion", version.version, f"approved by {name}")
         elif at_head == version.version:
-            former = former_champion(act, version.model)
-            point(act, version.model, "champion", former.version if former else None, f"rejected by {name}")
+            former = formers(act, version.model).get(version.model)
+            why = f":{version.version} was rejected by {name}"
+            point(act, version.model, "champion", former.version if former else None, why)
         return current, now
 
 
@@ -117,23 +119,27 @@ def champion(act: Act, model: str) -> int | None:
     return release.aliases(act, model).get((model, "champion"))
 
 
-def former_champion(act: Act, model: str) -> ModelVersion | None:
-    """Return the champion before the present one that is still approved.
+def formers(act: Act, model: str | None = None) -> dict[str, ModelVersion]:
+    """Return, by model, the champion before the present one that is still approved, as `tenures` has them."""
+    heads = release.aliases(act, model)
+    stacks = {
+        name: [one for one in tenures(moves) if one != heads.get((name, "champion"))]
+        for name, moves in release.champions(act, model).items()
+    }
+    found: dict[str, ModelVersion] = {}
+    while stacks := {name: stack for name, stack in stacks.items() if stack and name not in found}:
+        newest = [(name, stack.pop()) for name, stack in stacks.items()]
+        found |= {one.model: one for one in approved(act, newest)}
+    return found
 
-    The tenures are a stack: a new champion is put on top, one that was in it already takes it back to where it
-    was. So going back twice leads two champions back, and not to the one that was left.
-    """
-    tenures: list[int] = []
-    for change in reversed(release.alias_changes(act, model, "champion")):
-        if change.version in tenures:
-            del tenures[tenures.index(change.version) + 1 :]
-        elif change.version is not None:
-            tenures.append(change.version)
-    for number in reversed([one for one in tenures if one != champion(act, model)]):
-        version = build.model_version(act, model, number)
-        if version and standing(version, release.approvals(act, model, number)).state == "approved":
-            return version
-    return None
+
+def approved(act: Act, keys: Sequence[tuple[str, int]]) -> list[ModelVersion]:
+    """Return those of some model versions, by (model, version), that are approved as they are now."""
+    versions = build.model_versions_of(act, keys)
+    said: dict[str, list[Approval]] = {}
+    for word in views.approvals(act, versions):
+        said.setdefault(f"{word.model}:{word.version}", []).append(word)
+    return [one for one in versions if standing(one, said.get(one.ref, [])).state == "approved"]
 
 
 def point(act: Act, model: str, alias: str, version: int | None, reason: str) -> None:

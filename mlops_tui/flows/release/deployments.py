@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.catalogue import release
@@ -19,6 +19,9 @@ from mlops_tui.flows.workspace import Workspace
 from mlops_tui.names import valid_name
 from mlops_tui.records import Bento, Deployment, Progress
 
+if TYPE_CHECKING:
+    from mlops_tui.config import PipelineFile, Serve
+
 READY_SECONDS = 90.0
 CLOSING_SECONDS = 2.0
 LOG_BYTES = 20_000_000  # a log larger than this is set aside, once, when the next server starts
@@ -27,7 +30,7 @@ State = Literal["running", "stopped", "down"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a deployment answers; None keeps what it had, or the defaults of a new one."""
+    """Where a deployment answers; None is what [serve] of its pipeline says, else what it had, else a default."""
 
     name: str | None = None
     host: str | None = None
@@ -58,7 +61,7 @@ def start(
             return known or expected, False
         running = known is not None and processes.alive(known.pid, known.born)
         _reap(workspace, name, known)
-        target = _target(known, place)
+        target = _target(known, place, _serve(workspace, version.model, name))
         stays = known if known and running and (known.host, known.port) == target else None
         if stays is None:
             was_ours = known is not None and (known.host, known.port) == target
@@ -112,9 +115,24 @@ def _check_port(workspace: Workspace, name: str, target: tuple[str, int], patien
         time.sleep(0.05)
 
 
-def _target(known: Deployment | None, place: Place) -> tuple[str, int]:
-    host = place.host or (known.host if known else "127.0.0.1")
-    return host, place.port or (known.port if known else 3000)
+def _target(known: Deployment | None, place: Place, serve: Serve | None) -> tuple[str, int]:
+    usual = serve or known
+    host, port = (usual.host, usual.port) if usual else ("127.0.0.1", 3000)
+    return place.host or host, place.port or port
+
+
+def _serve(workspace: Workspace, model: str, name: str) -> Serve | None:
+    """What the model's pipeline says of a deployment, if that is its own: a trial beside it has another name."""
+    settings = _pipeline(workspace, model)
+    return settings.serve if settings and settings.deployment == name else None
+
+
+def _pipeline(workspace: Workspace, model: str) -> PipelineFile | None:
+    """The pipeline of a model, which can be served where its pipeline is gone or broken, too."""
+    try:
+        return lookup.pipeline(workspace, model)[0]
+    except MlopsError:
+        return None
 
 
 def _replace(
@@ -128,7 +146,9 @@ def _replace(
     log = workspace.home / "log" / f"deployment-{name}.log"
     runtime = _runtime(workspace) / f"{name}-{workspace.now():%Y%m%d%H%M%S%f}"
     folder, spool = store.find(home, bento.tag).folder, workspace.home / "spool" / name
-    server = processes.Server(folder, runtime, log, host, port, spool, _spool_mb(workspace, bento.model))
+    settings = _pipeline(workspace, bento.model)
+    limit = settings.monitor.spool_mb if settings else None
+    server = processes.Server(folder, runtime, log, host, port, spool, limit)
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     workspace.report(Progress("deploy", f"starting {bento.tag} on {server.url}"))
@@ -148,14 +168,6 @@ def _replace(
         processes.stop(old.pid, old.born)
     _reap(workspace, name, deployment)
     return deployment
-
-
-def _spool_mb(workspace: Workspace, model: str) -> int | None:
-    """What the model's pipeline lets a spool hold; a model can be served where its pipeline is gone or broken, too."""
-    try:
-        return lookup.pipeline(workspace, model)[0].monitor.spool_mb
-    except MlopsError:
-        return None
 
 
 def _write(workspace: Workspace, deployment: Deployment, bento: Bento) -> None:
@@ -201,19 +213,31 @@ def rollback(
     from mlops_tui.flows.release import bentos
 
     known = get(workspace, name)
-    if reference is None:
-        with workspace.catalogue.read() as act:
-            former = approvals.former_champion(act, known.model)
-        if former is None:
-            raise Refused(f"{known.model} has no former champion that is still approved", "mlops models list")
-        reference = former.ref
-    version = lookup.model_version(workspace, reference)
+    version = lookup.model_version(workspace, _former(workspace, known) if reference is None else reference)
     if version.model != known.model:
         raise InvalidInput(f"the deployment '{name}' serves {known.model}, not {version.model}")
     bento, _ = bentos.build(workspace, version.ref)
-    reason = f"rollback of deployment {name}" + (f": {comment}" if comment else "")
+    with workspace.catalogue.read() as act:
+        left = approvals.champion(act, known.model)
+    reason = f"rollback of {name} from :{left or known.version}" + (f": {comment}" if comment else "")
     approvals.set_alias(workspace, version.ref, "champion", reason)
-    return start(workspace, f"{bento.model}:{bento.version}", Place(name))
+    return start(workspace, f"{bento.model}:{bento.version}", Place(name, known.host, known.port))
+
+
+def _former(workspace: Workspace, known: Deployment) -> str:
+    """The champion before the present one; raises Refused, which names one that came after it where there is any."""
+    model = known.model
+    with workspace.catalogue.read() as act:
+        former, now = approvals.formers(act, model).get(model), approvals.champion(act, model)
+        were = {one for one in release.champions(act, model).get(model, ()) if one not in (None, now)}
+        left = approvals.approved(act, [(model, one) for one in were if one])
+    if former is not None:
+        return former.ref
+    why = f"no champion before {model}:{now} is still approved" if now else f"no champion of {model} is still approved"
+    if not left:
+        raise Refused(why, f"mlops models list {model}")
+    ref = max(left, key=lambda one: one.version).ref
+    raise Refused(f"{why}; {ref}, which came after it, is", f"mlops deployments rollback {known.name} --to {ref}")
 
 
 def get(workspace: Workspace, name: str) -> Deployment:

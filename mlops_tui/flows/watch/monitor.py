@@ -59,7 +59,9 @@ def run(workspace: Workspace, deployment: str, asked: Range = Range()) -> Monito
     """Gather a deployment's predictions, measure every window, and keep the report; raises NotFound without any.
 
     It is about the model that answered last: where the deployment served another model before, that one is left out.
+    Raises InvalidInput, before anything is gathered, for what cannot be asked.
     """
+    _check(asked)
     predictions.gather(workspace, deployment)
     every = answers.versions(workspace, deployment)
     if not every:
@@ -79,6 +81,20 @@ def run(workspace: Workspace, deployment: str, asked: Range = Range()) -> Monito
         "event" if time else "received", sum(window.rows for window in windows), tuple(windows),
         routine=asked == Range(),
     ))  # fmt: skip
+
+
+def _check(asked: Range) -> None:
+    """Raise InvalidInput for a range or a window that there cannot be."""
+    if asked.start is not None and asked.end is not None and asked.start >= asked.end:
+        raise InvalidInput(f"--from {asked.start:%Y-%m-%d %H:%M} is not before --to {asked.end:%Y-%m-%d %H:%M} UTC")
+    if asked.window is None:
+        return
+    try:
+        seconds = parse_duration(asked.window)
+    except ValueError as error:
+        raise InvalidInput(f"--window {asked.window!r}: {error}") from None
+    if not 1 <= seconds <= LONGEST:
+        raise InvalidInput(f"--window {asked.window!r}: a window is between 1s and 3660d")
 
 
 def _chosen(workspace: Workspace, look: _Look, served: Sequence[answers.Answered]) -> dict[str, list[int]]:
@@ -128,15 +144,7 @@ def _monitor(settings: PipelineFile | None, asked: Range) -> Monitor:
     from mlops_tui.config import Monitor
 
     monitor = settings.monitor if settings else Monitor()
-    if asked.window is None:
-        return monitor
-    try:
-        seconds = parse_duration(asked.window)
-    except ValueError as error:
-        raise InvalidInput(f"--window {asked.window!r}: {error}") from None
-    if not 1 <= seconds <= LONGEST:
-        raise InvalidInput(f"--window {asked.window!r}: a window is between 1s and 3660d")
-    return monitor.model_copy(update={"window": asked.window})
+    return monitor.model_copy(update={"window": asked.window}) if asked.window else monitor
 
 
 def _windows(workspace: Workspace, look: _Look, ref: str, numbers: Sequence[int]) -> Iterator[WindowReport]:

@@ -18,6 +18,7 @@ from mlops_tui.texts.bars import bars, hbars
 from mlops_tui.texts.cells import PROFILE_COLUMNS, age, bytes_text, cell, profile_row, profile_value
 from mlops_tui.tui.detail import Detail, Part
 from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.views import versus
 from mlops_tui.tui.widgets.columns import Cell, Column, Key
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Words, facts
 from mlops_tui.tui.widgets.table import Table
@@ -116,11 +117,10 @@ class Dataset(Detail[Loaded]):
 
     def action_versus(self) -> None:
         """How it differs from the version before it."""
-        version = self.data.version if self.data else None
-        if version is not None and version.parent is not None:
-            name = version.dataset
-            self.app_.open("dataset diff", f"{name}:{version.parent},{name}:{version.version}")
-        else:
+        opens = versus(self.subject()) if self.data else None
+        if opens is not None:
+            self.app_.open(*opens)
+        elif self.data is not None:
             self.app_.tell("this is the first version: there is none before it to compare with")
 
     def subject(self) -> Subject:

@@ -15,6 +15,7 @@ from mlops_tui.records import DatasetVersion, Run
 from mlops_tui.texts.cells import age
 from mlops_tui.tui.lists import Asked, Found, Lists, Row, Tab, kept
 from mlops_tui.tui.verbs import Subject, Verb
+from mlops_tui.tui.views import versus
 from mlops_tui.tui.widgets.columns import Cell, Column, Key
 
 STATUS = {"completed": ("✓", "ok"), "failed": ("✗", "fail"), "interrupted": ("■", "warn"), "running": ("▶", "busy")}
@@ -26,7 +27,7 @@ DATASET_COLUMNS = (
     Column("dataset", "dataset", 7, 28), Column("version", "version", 7, 7, right=True),
     Column("rows", "rows", 6, 14, right=True), Column("columns", "columns", 7, 7, right=True),
     Column("parts", "parts", 5, 7, right=True), Column("state", "state", 6, 9), Column("age", "age", 4, 8, sorts=False),
-    Column("author", "by", 3, 14),
+    Column("by", "by", 3, 14),
 )  # fmt: skip
 
 
@@ -52,10 +53,10 @@ def _dataset_cells(workspace: Workspace, version: DatasetVersion) -> tuple[Cell,
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────
 
 RUN_COLUMNS = (
-    Column("id", "run", 12, 12), Column("pipeline", "pipeline", 12, 20), Column("status", "status", 11, 13),
+    Column("run", "run", 12, 12), Column("pipeline", "pipeline", 12, 20), Column("status", "status", 11, 13),
     Column("metric", "metric", 4, 10, sorts=False), Column("value", "value", 6, 8, right=True, sorts=False),
-    Column("dataset", "data", 9, 16), Column("seconds", "seconds", 7, 8, right=True, sorts=False),
-    Column("age", "age", 4, 8, sorts=False), Column("author", "by", 3, 12),
+    Column("data", "data", 9, 16), Column("seconds", "seconds", 7, 8, right=True, sorts=False),
+    Column("age", "age", 4, 8, sorts=False), Column("by", "by", 3, 12),
 )  # fmt: skip
 
 
@@ -99,8 +100,8 @@ def _runs(metrics: Sequence[str]) -> Tab:
 # ── pipelines ────────────────────────────────────────────────────────────────────────────────────
 
 PIPELINE_COLUMNS = (
-    Column("name", "pipeline", 12, 24), Column("task", "task", 6, 12), Column("target", "target", 6, 18),
-    Column("dataset", "dataset", 7, 20), Column("path", "file", 10, 36), Column("error", "mistakes", 24, 200),
+    Column("pipeline", "pipeline", 12, 24), Column("task", "task", 6, 12), Column("target", "target", 6, 18),
+    Column("dataset", "dataset", 7, 20), Column("file", "file", 10, 36), Column("mistakes", "mistakes", 24, 200),
 )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def _pipelines(workspace: Workspace, text: str, by: str) -> Found:
     rows: dict[Key, Row] = {}
     for one in pipelines.list_pipelines(workspace):
         told = " ".join((one.error or "").removeprefix(str(workspace.root / one.path)).split())
-        mistake = Cell(f"✗ {told}", "fail") if told else Cell("✓ none", "ok")
+        mistake = Cell(f"✗ {told}", "fail", told) if told else Cell("✓ none", "ok", "none")
         texts = (one.task or "", one.target or "", one.dataset or "")
         cells = (Cell(one.name, "lit"), *map(Cell, texts), Cell(one.path, "dim"), mistake)
         refs = {"dataset": one.dataset} if one.dataset else {}
@@ -172,11 +173,11 @@ class Build(Lists):
 
     def _diff(self, refs: Sequence[str]) -> None:
         row = self.row()
+        opens = ("dataset diff", ",".join(sorted(refs, key=_in_time))) if len(refs) == 2 else None
         if not refs and row is not None:
-            name, _, number = row.opens[1].rpartition(":")
-            refs = [f"{name}:{int(number) - 1}", row.opens[1]] if int(number) > 1 else []
-        if len(refs) == 2:
-            self.app_.open("dataset diff", ",".join(sorted(refs, key=_in_time)))
+            opens = versus(row.subject)
+        if opens is not None:
+            self.app_.open(*opens)
         else:
             self.app_.tell("a diff is of two versions: mark two with Space, or stand on one that has one before it")
 

@@ -27,11 +27,11 @@ SPAN = timedelta(seconds=1)  # rates are over no less
 # ── model versions ───────────────────────────────────────────────────────────────────────────────
 
 MODEL_COLUMNS = (
-    Column("model", "model", 14, 30), Column("version", "v", 3, 5, right=True),
+    Column("model", "model", 14, 30), Column("version", "version", 7, 7, right=True),
     Column("aliases", "aliases", 8, 24, sorts=False), Column("state", "state", 10, 12, sorts=False),
     Column("metric", "metric", 4, 18, sorts=False), Column("value", "value", 6, 9, right=True, sorts=False),
-    Column("dataset", "data", 9, 24), Column("run", "run", 6, 12), Column("age", "age", 4, 6, right=True, sorts=False),
-    Column("author", "by", 3, 12),
+    Column("data", "data", 9, 24), Column("run", "run", 6, 12), Column("age", "age", 4, 6, right=True, sorts=False),
+    Column("by", "by", 3, 12),
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def _model_row(workspace: Workspace, item: Listed) -> Row:
 # ── Bentos ───────────────────────────────────────────────────────────────────────────────────────
 
 BENTO_COLUMNS = (
-    Column("bento", "Bento", 10, 40), Column("model", "model", 8, 34), Column("approved", "approved", 5, 8),
+    Column("bento", "bento", 10, 40), Column("model", "model", 8, 34), Column("approved", "approved", 5, 8),
     Column("size", "size", 6, 8, right=True), Column("difference", "difference", 4, 10, right=True),
     Column("p50", "p50 ms", 4, 8, right=True), Column("p99", "p99 ms", 4, 8, right=True),
     Column("age", "age", 4, 6, right=True), Column("by", "by", 3, 12),
@@ -88,8 +88,8 @@ def _bento_row(workspace: Workspace, one: Bento) -> Row:
 
 DEPLOYMENT_COLUMNS = (
     Column("name", "name", 10, 30), Column("state", "state", 9, 9), Column("model", "model", 8, 30),
-    Column("version", "v", 3, 5, right=True), Column("url", "url", 12, 30),
-    Column("requests", "req/s", 5, 10, right=True), Column("p99", "p99 ms", 4, 8, right=True),
+    Column("version", "version", 7, 7, right=True), Column("url", "url", 12, 30),
+    Column("req/s", "req/s", 5, 10, right=True), Column("p99", "p99 ms", 4, 8, right=True),
     Column("errors", "errors", 4, 8, right=True), Column("age", "age", 4, 6, right=True), Column("by", "by", 3, 12),
 )  # fmt: skip
 
@@ -119,6 +119,8 @@ def deployment_subject(item: Served) -> Subject:
     refs = {"model": item.ref, "pipeline": one.model}
     if item.champion:
         refs |= {"champion": item.champion, "named": f"--name={one.name}"}
+    if item.former:
+        refs["former"] = item.former
     return Subject("deployment", one.name, refs)
 
 

@@ -21,7 +21,7 @@ from mlops_tui.tui.widgets.table import Table
 T = TypeVar("T")
 STATES: dict[str, tuple[str, str]] = {
     "approved": ("✓", "ok"), "waiting": ("◆", "wait"), "failed": ("✗", "fail"), "rejected": ("✗", "fail"),
-    "lapsed": ("!", "warn"), "superseded": ("·", "dim"), "new": ("·", "dim"),
+    "lapsed": ("!", "warn"), "undecided": ("·", "dim"), "new": ("·", "dim"),
     "running": ("✓", "ok"), "stopped": ("·", "dim"), "down": ("✗", "fail"),
 }  # fmt: skip
 COLOURS = {"ok": "$text-success", "fail": "$text-error", "wait": "$text-accent", "warn": "$text-warning", "dim": "dim"}

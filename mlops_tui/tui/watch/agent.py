@@ -14,7 +14,7 @@ from mlops_tui.tui.lists import Found, Row, Tab, kept
 from mlops_tui.tui.verbs import WORKSPACE
 from mlops_tui.tui.widgets.columns import Cell, Column, Key
 
-COLUMNS = (Column("what", "what", 8, 16), Column("name", "of", 4, 24), Column("text", "", 20, 400))
+COLUMNS = (Column("what", "what", 8, 16), Column("of", "of", 4, 24), Column("text", "text", 20, 400))
 START = "mlops agent run, or W for one wake"
 SUBJECTS = {
     "fired": "pipeline", "failed": "pipeline", "gate_failed": "model", "waiting": "model", "promoted": "deployment",
@@ -41,7 +41,8 @@ def _rows(found: Agent, now: datetime) -> Iterator[Row]:
 
 
 def _row(what: Cell, name: str, text: Cell, opens: tuple[str, str] = ("", "")) -> Row:
-    return Row((what, Cell(name, "lit"), text), WORKSPACE, opens)
+    word = what._replace(value=what.text.lstrip("✓✗!· "))
+    return Row((word, Cell(name, "lit"), text), WORKSPACE, opens)
 
 
 def _how(found: Agent, now: datetime) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,11 +23,12 @@ from mlops_tui.texts.timeline import timeline
 from mlops_tui.tui.detail import Detail, Part
 from mlops_tui.tui.jobs import Job
 from mlops_tui.tui.page import WIDE, Page
-from mlops_tui.tui.verbs import Subject
+from mlops_tui.tui.verbs import VERBS, Subject
 from mlops_tui.tui.widgets.columns import Cell, Column
 from mlops_tui.tui.widgets.drawn import Draw, Drawn, Title, Words
 from mlops_tui.tui.widgets.table import Table
 
+BACKTEST = next(verb for verb in VERBS if verb.page == "backtest")
 POLICIES = (
     Column("policy", "policy", 8, 18), Column("metric", "mean", 6, 8, right=True),
     Column("worst", "worst", 6, 8, right=True), Column("gain", "gain", 7, 8, right=True),
@@ -48,7 +50,10 @@ class Loaded(NamedTuple):
 
 
 class BacktestPage(Detail[Loaded]):
-    """A backtest of "PIPELINE [STEP]"; it is a command at work, whose answer is kept while the screens run."""
+    """A backtest of "PIPELINE [STEP] [FROM] [TO] [POLICY]", as asked by its act, empty ones between single blanks.
+
+    It is a command at work, whose answer is kept while the screens run.
+    """
 
     breathes = 1.0  # progress is not in the catalogue
 
@@ -59,7 +64,7 @@ class BacktestPage(Detail[Loaded]):
 
     def title_in_path(self) -> str:
         """What is replayed."""
-        return f"backtest {self.ref}"
+        return " ".join(["backtest", *filter(None, shlex.split(self.ref))])
 
     def body(self) -> ComposeResult:
         """Policies, their metric by window, and what the policy under the cursor did."""
@@ -80,8 +85,8 @@ class BacktestPage(Detail[Loaded]):
 
     def words(self) -> list[str]:
         """The command's words."""
-        pipeline, _, step = self.ref.partition(" ")
-        return ["rules", "backtest", pipeline, *(["--step", step] if step else [])]
+        pipeline, *answers = shlex.split(self.ref)
+        return BACKTEST.line(Subject("pipeline", pipeline), answers)
 
     def job(self) -> Job | None:
         """The newest command that was started for this."""
@@ -165,7 +170,7 @@ class BacktestPage(Detail[Loaded]):
         self.query_one("#plot-title", Words).update(f"{self.found.metric_name} by window; ┊ {policy.policy} retrained")
         self.query_one("#plot", Drawn).put(by_window(self.found, policy))
         bought = ", ".join(f"{one:+.4f}" for one in policy.bought[:12])
-        more = f"; its cycles bought {bought}" if bought else ""
+        more = f"; its new champions bought {bought}" if bought else ""
         self.query_one("#steps-title", Words).update(f"{policy.policy}, window by window{more}")
         self.query_one("#steps", Part).put(
             range(len(policy.windows)), {at: _step_cells(one) for at, one in enumerate(policy.windows)}
@@ -226,17 +231,15 @@ def by_window(found: Backtest, chosen: PolicyResult) -> Draw:
         Line(one.policy, *dates.curve([step.start for step in one.windows], [step.value for step in one.windows]))
         for one in ordered
     ]
-    marks = [dates.places[step.start] for step in chosen.windows if step.cycle]
+    marks = [dates.places[step.start] for step in chosen.windows if step.passed]
     return lambda width, height: plots.lines(series, width, height, marks=marks, dates=dates)
 
 
 def _did(one: StepResult) -> tuple[str, str]:
     """What was decided after a window, with its sign, and its tone."""
-    if one.faults:
-        return f"{HEAT[FAULT]} fault", "fail"
-    if one.cycle:
-        return "▲ retrained", "due"
-    return ("△ refused", "warn") if one.fires else ("· kept", "dim")
+    if one.fires:
+        return ("▲ retrained", "due") if one.passed else ("△ refused", "warn")
+    return (f"{HEAT[FAULT]} fault", "fail") if one.faults else ("· kept", "dim")
 
 
 def _step_cells(one: StepResult) -> tuple[Cell, ...]:

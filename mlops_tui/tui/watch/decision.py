@@ -64,7 +64,7 @@ class DecisionPage(Detail[Loaded]):
 
     def load(self, workspace: Workspace) -> Loaded:
         """The decision, and what its pipeline's file says."""
-        ids = lists.decisions(workspace, f"id:{self.ref}")  # of 100,000 decisions, without reading all
+        ids = lists.decisions(workspace, f"decision:{self.ref}")  # of 100,000 decisions, without reading all
         known = lists.decision_rows(workspace, ids[:2])
         found = known[0] if len(known) == 1 else rules.decision(workspace, self.ref)
         deployment, policy = watched.served_and_policy(workspace, found.pipeline)

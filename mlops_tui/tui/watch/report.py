@@ -19,6 +19,7 @@ from mlops_tui.texts import plots
 from mlops_tui.texts.cells import age, day
 from mlops_tui.texts.heat import DRIFTED, HEAT, LEGEND, heat, heat_rows, worst
 from mlops_tui.texts.plots import Line
+from mlops_tui.texts.rules import UNREAD
 from mlops_tui.texts.sparks import sparkline, thin
 from mlops_tui.texts.timeline import CUT, Gap, Timeline, cuts_before, gaps_text, timeline
 from mlops_tui.texts.windows import expected, interval, newest, tracks
@@ -233,7 +234,7 @@ def _head(data: Loaded, now: datetime) -> Content:
     span = f"{day(windows[0].start)} to {day(windows[-1].end)}" if windows else "no window"
     count = f"{len(windows)} window{'s' if len(windows) != 1 else ''} of {report.window} by {by}"
     place = f", {data.ids.index(report.id) + 1} of {len(data.ids)}" if report.id in data.ids else ""
-    asked = "" if report.routine else ", of a range that was asked for: rules do not read it"
+    asked = "" if report.routine else f", {UNREAD}"
     return facts([
         ("predictions", f"{report.rows:,} in {count}, {span}"),
         ("report", f"{report.id}{place}, made {age(report.created_at, now)} ago by {report.user}{asked}"),

@@ -34,22 +34,22 @@ NOWHERE = ("", "")
 # ── reports ──────────────────────────────────────────────────────────────────────────────────────
 
 REPORT_COLUMNS = (
-    Column("deployment", "deployment", 12, 24), Column("age", "age", 4, 6, sorts=False),
-    Column("windows", "windows", 7, 7, right=True, sorts=False), Column("drifted", "drifted", 16, 34, sorts=False),
+    Column("deployment", "deployment", 12, 24), Column("age", "age", 6, 6, sorts=False),
+    Column("windows", "windows", 7, 7, right=True, sorts=False), Column("drifted", "drifted", 14, 34, sorts=False),
     Column("faults", "faults", 12, 30, sorts=False), Column("live", "live metric", 18, 34, sorts=False),
     Column("rows", "rows", 5, 12, right=True, sorts=False), Column("by", "by", 3, 12, sorts=False),
-    Column("id", "report", 6, 12),
+    Column("report", "report", 6, 12),
 )  # fmt: skip
 
 
 def _reports(workspace: Workspace, text: str, by: str) -> Found:
     """Reports by name and id: their content is not read for a list."""
-    terms = query.parse(text, ("deployment", "id"))
+    terms = query.parse(text, ("deployment", "report"))
     found = [
-        key for key in watched.report_keys(workspace) if query.matches(terms, {"id": key[0], "deployment": key[1]})
+        key for key in watched.report_keys(workspace) if query.matches(terms, {"report": key[0], "deployment": key[1]})
     ]
     if by:
-        place = 0 if by.removeprefix("-") == "id" else 1
+        place = 0 if by.removeprefix("-") == "report" else 1
         found.sort(key=lambda key: key[place], reverse=by.startswith("-"))
     return Found(found)
 
@@ -98,8 +98,8 @@ def _live(report: MonitorReport) -> str:
 
 RULE_COLUMNS = (
     Column("pipeline", "pipeline", 12, 24), Column("rule", "rule", 8, 20), Column("verdict", "verdict", 9, 9),
-    Column("value", "value", 7, 9, right=True), Column("threshold", "at", 7, 9, right=True),
-    Column("age", "asked", 4, 6, sorts=False), Column("why", "why", 17, 200), Column("keys", "settings", 8, 60),
+    Column("value", "value", 7, 9, right=True), Column("threshold", "threshold", 9, 9, right=True),
+    Column("age", "age", 6, 6, sorts=False), Column("why", "why", 17, 200), Column("settings", "settings", 8, 60),
 )  # fmt: skip
 
 
@@ -117,12 +117,12 @@ def _rule_cells(one: Ruled, now: datetime) -> tuple[Cell, ...]:
     name, settings = Cell(one.pipeline, "lit"), Cell(one.settings, "dim")
     since = Cell(age(one.decision.at, now) if one.decision else "", "dim")
     if one.mistake or not one.label:
-        word = Cell("✗ mistake", "fail") if one.mistake else Cell("· none", "dim")
+        word = Cell("✗ mistake", "fail", "mistake") if one.mistake else Cell("· none", "dim", "none")
         said = Cell(one.mistake or one.settings, "fail" if one.mistake else "dim")
         return (name, Cell(""), word, Cell(""), Cell(""), since, said, Cell(""))
     if one.result is None:
         told = "not in the newest decision; c asks" if one.decision else "never asked; c asks"
-        return (name, Cell(one.label), Cell("· new", "wait"), Cell(""), Cell(""), since, Cell(told), settings)
+        return (name, Cell(one.label), Cell("· new", "wait", "new"), Cell(""), Cell(""), since, Cell(told), settings)
     found = one.result
     return (
         name, Cell(one.label), verdict_cell(found.verdict), number(found.value), number(found.threshold),
@@ -143,9 +143,9 @@ def number(value: float | None) -> Cell:
 # ── decisions ────────────────────────────────────────────────────────────────────────────────────
 
 DECISION_COLUMNS = (
-    Column("at", "age", 4, 6, sorts=False), Column("pipeline", "pipeline", 12, 24), Column("fires", "verdict", 7, 9),
-    Column("reason", "why", 26, 80), Column("answered", "what came of it", 18, 44), Column("user", "by", 3, 12),
-    Column("id", "decision", 6, 12),
+    Column("age", "age", 6, 6, sorts=False), Column("pipeline", "pipeline", 12, 24), Column("verdict", "verdict", 7, 9),
+    Column("why", "why", 26, 80), Column("outcome", "outcome", 16, 44), Column("by", "by", 3, 12),
+    Column("decision", "decision", 6, 12),
 )  # fmt: skip
 
 
@@ -190,8 +190,9 @@ def _decision_cells(one: Decision, now: datetime) -> tuple[Cell, ...]:
 # ── audit ────────────────────────────────────────────────────────────────────────────────────────
 
 EVENT_COLUMNS = (
-    Column("number", "#", 3, 8, right=True), Column("at", "at, UTC", 19, 19, sorts=False), Column("user", "by", 3, 12),
-    Column("action", "what", 14, 20), Column("subject", "to what", 12, 30), Column("details", "details", 10, 400),
+    Column("number", "number", 6, 8, right=True), Column("at", "at UTC", 19, 19, sorts=False),
+    Column("by", "by", 3, 12), Column("action", "action", 14, 20), Column("subject", "subject", 12, 30),
+    Column("details", "details", 10, 400),
 )  # fmt: skip
 SUBJECTS = {
     "deployment": "deployment", "monitor": "deployment", "labels": "deployment", "predictions": "deployment",
@@ -211,7 +212,7 @@ def _event_rows(workspace: Workspace, keys: Sequence[Key]) -> Mapping[Key, Row]:
 def _event_cells(one: Event) -> tuple[Cell, ...]:
     details = "  ".join(f"{key} {cell(value)}" for key, value in one.details.items() if value not in (None, "", []))
     return (
-        Cell(str(one.number), "dim"), Cell(cell(one.at), "dim"), Cell(one.user), Cell(one.action, "lit"),
+        Cell(str(one.number), "dim", one.number), Cell(cell(one.at), "dim"), Cell(one.user), Cell(one.action, "lit"),
         Cell(one.subject), Cell(details),
     )  # fmt: skip
 

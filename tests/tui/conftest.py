@@ -1,0 +1,16 @@
+"""What the tests of the screens share."""
+
+from __future__ import annotations
+
+import pytest
+from textual import _wait
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pilot that waits 5 ms at a time, not 20, until the screens rest, which it does twice a key.
+
+    For tests that press many keys and then wait by themselves until something is true.
+    """
+    monkeypatch.setattr(_wait, "SLEEP_GRANULARITY", 1 / 200)
+    monkeypatch.setattr(_wait, "SLEEP_IDLE", 1 / 4000)
