@@ -100,7 +100,7 @@ def test_after_a_rollback_every_station_but_training_is_of_the_champion_and_the_
     workspace: Workspace,
 ) -> None:
     approvals.approve(workspace, f"{NAME}:5", "better")
-    approvals.set_alias(workspace, f"{NAME}:3", "champion", f"rollback of deployment {NAME}: too slow")
+    approvals.set_alias(workspace, f"{NAME}:3", "champion", f"rollback of {NAME} from :5: too slow")
     found = line(workspace)
     marks = {one.name: (one.mark, one.ref) for one in found.stations}
     assert [marks[name] for name in ("gates", "approval", "live")] == [

@@ -63,7 +63,7 @@ def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
     assert (back.version, about(served)["model"]) == (1, f"{NAME}:1")
     assert not cycle.plan(served, NAME).due  # a plan does not undo what a person did
     moved = next(one for one in models.show(served, f"{NAME}:1").history if one.alias == "champion")
-    assert moved.reason == f"rollback of deployment {NAME}: too slow"
+    assert moved.reason == f"rollback of {NAME} from :2: too slow"
 
     backup = tmp_path / "backup.tar"
     backups.backup(served, backup)
