@@ -15,6 +15,8 @@ from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -22,6 +24,7 @@ from textual.widgets import Input, Static
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.tui import jobs, verbs
 from mlops_tui.tui.finder import Finder
+from mlops_tui.tui.keyboard import Keyboard
 from mlops_tui.tui.outside import Outside
 from mlops_tui.tui.page import WIDE, Page
 from mlops_tui.tui.pages import PAGES, ROOTS
@@ -33,9 +36,7 @@ from mlops_tui.tui.widgets.plain import Plain
 POLL = 0.25  # seconds between two looks at whether the catalogue changed
 NOTICE = 4.0  # seconds that a notice covers what is at work
 TOLD = 10.0  # seconds that it, or how a command ended, is told; J has that for longer
-PATIENCE = (
-    5.0  # seconds that a page waits for the catalogue: then it says who has it; acts wait as long as the team says
-)
+PATIENCE = 5.0  # seconds that a page waits for the catalogue, then it says who has it; acts wait as long as it takes
 MEMORY = "64MB"  # that DuckDB may take: screens stay open for days
 LITTER = 20_000  # objects since the collector was last at work that are worth its time
 PAUSE = 1.0  # seconds without a key or a mouse after which there is time to tidy up
@@ -83,7 +84,7 @@ class MissionControl(App[int]):
     def on_mount(self) -> None:
         """Home, and the clock that looks for what others change."""
         gc.freeze()  # what was imported stays: a collection of all of it would hold the screen up for 100 ms
-        gc.set_threshold(50_000, 20, 20)  # as in `__main__`, for those that come by another door
+        gc.set_threshold(20_000, 2, 20)  # what pages leave behind goes in small pieces: a million at once take 500 ms
         self._stamp = self.workspace.catalogue.stamp()
         self._push(ROOTS[0]())
         self.set_interval(POLL, self._poll)
@@ -92,6 +93,11 @@ class MissionControl(App[int]):
         """Leave the collector as it was, and nothing open."""
         gc.unfreeze()
         self.workspace.catalogue.close()
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver for where the screens are shown; on a terminal with the keyboard of our own."""
+        found = super().get_driver_class()
+        return Keyboard if found is LinuxDriver else found
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What every line goes through before it is sent to the terminal."""

@@ -61,7 +61,7 @@ class Part(Table):
         self.most = most
         self.display = False
 
-    def put(self, keys: Sequence[Key], rows: Mapping[Key, tuple[Cell, ...]] | None = None) -> None:
+    def put(self, keys: Sequence[Key], rows: Mapping[Key, tuple[Cell, ...]]) -> None:
         """Show these rows, and take the room that they need."""
         self.display = bool(keys)
         self.styles.height = min(len(keys), self.most) + 1

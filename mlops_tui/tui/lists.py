@@ -210,10 +210,8 @@ class Lists(Page[Found]):
             state.rows = dict(data.rows)
             table.put(data.keys, {key: row.cells for key, row in data.rows.items()})
         else:
-            table.rows = {}
-            table.put(data.keys)
             state.rows = {key: row for key, row in state.rows.items() if key in table.marked} | dict(data.near)
-            table.fill({key: row.cells for key, row in state.rows.items()})
+            table.put_some(data.keys, {key: row.cells for key, row in state.rows.items()})
         if state.at is not None:
             table.go_to(state.at)
             state.at = None
@@ -243,6 +241,7 @@ class Lists(Page[Found]):
     def on_table_sorted(self, event: Table.Sorted) -> None:
         """Another order of a long list."""
         event.stop()
+        event.prevent_default()
         self.state.by = event.by
         self.reload()
 

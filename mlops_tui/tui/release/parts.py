@@ -46,7 +46,7 @@ class Rows(Part):
         super().__init__(columns, id=id, most=most)
         self.empty = empty
 
-    def put(self, keys: Sequence[Key], rows: Mapping[Key, tuple[Cell, ...]] | None = None) -> None:
+    def put(self, keys: Sequence[Key], rows: Mapping[Key, tuple[Cell, ...]]) -> None:
         """Show these rows, or the hint, which takes two lines."""
         super().put(keys, rows)
         if not keys:

@@ -22,7 +22,7 @@ KEPT = 4000  # rows of a long list, until all but those around the cursor are dr
 
 
 class Table(ScrollView, can_focus=True):
-    """Rows by key, in the order of `put`; cells arrive with `fill`, those that are missing are asked for by `Wanted`.
+    """Rows by key, in the order of `put`; after `put_some`, `Wanted` asks for cells that are missing, for `fill`.
 
     `cells` lets the arrows left and right move over columns; otherwise they move the columns that do not fit.
     """
@@ -86,27 +86,29 @@ class Table(ScrollView, can_focus=True):
         self.by = ""
         self.column = 0  # under the cursor where `cells`, else the first that is shown
         self._asked: set[Key] = set()
-        self._put = self._whole = False  # whether rows came, and whether they are all here
+        self._filled = self._whole = False  # whether rows came, and whether they are all here
         self._version = 0  # of what has been put and filled
         self._fitted: tuple[object, list[int]] = ((), [])  # what the widths were worked out for, and the widths
 
     # ── content ──────────────────────────────────────────────────────────────────────────────────
 
-    def put(self, keys: Sequence[Key], rows: Mapping[Key, tuple[Cell, ...]] | None = None) -> None:
-        """Show these rows in this order; the cursor stays with its row where that is still here.
+    def put(self, keys: Sequence[Key], rows: Mapping[Key, tuple[Cell, ...]]) -> None:
+        """Show these rows in this order, all of them here; the cursor stays with its row where that is still there."""
+        self._put(keys, rows, whole=True)
 
-        With `rows`, all cells are here and the table sorts by itself; without, old cells are shown until `fill`.
-        """
+    def put_some(self, keys: Sequence[Key], near: Mapping[Key, tuple[Cell, ...]]) -> None:
+        """As `put` for a list of any length, in the order in which it came: other rows than `near` are asked for."""
+        self._put(keys, near, whole=False)
+
+    def _put(self, keys: Sequence[Key], rows: Mapping[Key, tuple[Cell, ...]], *, whole: bool) -> None:
         before = self.current
         self._asked.clear()
-        if rows is not None:
-            self.rows = dict(rows)
-            keys = self._in_order(keys)
-        self.keys = keys
+        self.rows = dict(rows)
+        self.keys = self._in_order(keys) if whole else keys
         if self.marked:
             here = set(self.keys)
             self.marked = {key: None for key in self.marked if key in here}
-        self._put, self._whole = True, rows is not None
+        self._filled, self._whole = True, whole
         self._version += 1
         self.virtual_size = Size(0, len(self.keys) + 1)  # no width: it follows the widget's, without another layout
         try:
@@ -182,7 +184,7 @@ class Table(ScrollView, can_focus=True):
             return self._head(width, styles["head"])
         at = y - 1 + self.scroll_offset.y
         if at >= len(self.keys):
-            text = f"  {self.empty if self._put else '…'}" if not self.keys and y == 2 else ""
+            text = f"  {self.empty if self._filled else '…'}" if not self.keys and y == 2 else ""
             return Strip([Segment(fit(text, width, False), styles["cell"] + styles["dim"])], width)
         return self._row(at, width, styles)
 
