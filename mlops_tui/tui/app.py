@@ -84,7 +84,7 @@ class MissionControl(App[int]):
     def on_mount(self) -> None:
         """Home, and the clock that looks for what others change."""
         gc.freeze()  # what was imported stays: a collection of all of it would hold the screen up for 100 ms
-        gc.set_threshold(20_000, 2, 20)  # what pages leave behind goes in small pieces: a million at once take 500 ms
+        gc.set_threshold(20_000, 2, 4)  # what pages leave behind goes in small pieces: a million at once take 500 ms
         self._stamp = self.workspace.catalogue.stamp()
         self._push(ROOTS[0]())
         self.set_interval(POLL, self._poll)
