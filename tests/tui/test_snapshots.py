@@ -110,7 +110,7 @@ async def go(app: MissionControl, pilot: Pilot[int], way: Way) -> None:
 
 def masked(shown: str) -> str:
     """A screen without what differs from one run to the next: this process, and where the workspace lies."""
-    shown = re.sub(rf"\b{os.getpid()}\b *(?=\n|$)|\b{os.getpid()}\b", "PID", shown)
+    shown = re.sub(rf"(?<=pid     ){os.getpid()} *|(?<=process ){os.getpid()}", "PID", shown)
     return re.sub(r"/tmp/mlops-\w{8}(?=/)", "/tmp/mlops-workshop", shown)
 
 
