@@ -7,7 +7,7 @@ the column has a time zone, durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
@@ -132,6 +132,23 @@ def reader(dtype: str) -> Reader:
 
 def rows_to_frame(signature: Signature, rows: object) -> pl.DataFrame:
     """Return the inputs of a request's rows, a list of JSON objects, as a frame; raises BadRows for what is wrong."""
+    return frame_of(signature, columns_of(signature, rows))
+
+
+def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    """Return columns, as `columns_of` gives them, as a frame of the inputs' types."""
+    made = []
+    for one, values in zip(signature.inputs, columns, strict=True):
+        held = pl.Series(one.name, values, reader(one.dtype).held)
+        made.append(held.cast(parse_type(one.dtype)))
+    return pl.DataFrame(made)
+
+
+def columns_of(signature: Signature, rows: object) -> list[list[Any]]:
+    """Return for each input its values, None where there is none, a time as the integer that polars holds it as.
+
+    Raises BadRows for what is wrong.
+    """
     if not isinstance(rows, list) or not rows:
         raise BadRows((Problem(0, "", "a list of at least one row", _found(rows) if rows != [] else "an empty list"),))
     readers = {one.name: reader(one.dtype) for one in signature.inputs}
@@ -148,8 +165,7 @@ def rows_to_frame(signature: Signature, rows: object) -> pl.DataFrame:
             break
     if problems:
         raise BadRows(tuple(problems[:MOST]))
-    kinds = {one.name: parse_type(one.dtype) for one in signature.inputs}
-    return pl.DataFrame([pl.Series(name, values[name], readers[name].held).cast(kinds[name]) for name in kinds])
+    return list(values.values())
 
 
 def _read_row(

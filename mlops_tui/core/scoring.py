@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import lightgbm as lgb
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from mlops_tui.core import calibration as calibrations
 from mlops_tui.core.features import encode
 from mlops_tui.core.kinds import parse_type
+from mlops_tui.core.single_row import SingleRow
 from mlops_tui.errors import InvalidInput
 from mlops_tui.records import Calibration, Signature, Transform
 
@@ -28,6 +30,7 @@ class Scorer:
     signature: Signature
     calibration: Calibration | None
     threads: int = 1
+    single: SingleRow | None = None
 
 
 def load(
@@ -41,7 +44,7 @@ def load(
     if booster.num_feature() != len(transform.features):
         found, wanted = booster.num_feature(), len(transform.features)
         raise InvalidInput(f"the model reads {found} features, its transform makes {wanted}")
-    return Scorer(booster, transform, signature, calibration, threads)
+    return Scorer(booster, transform, signature, calibration, threads, SingleRow(booster))
 
 
 def score(scorer: Scorer, frame: pl.DataFrame) -> Floats:
@@ -49,8 +52,16 @@ def score(scorer: Scorer, frame: pl.DataFrame) -> Floats:
     if frame.height == 0:
         classes = len(scorer.signature.classes)
         return np.zeros((0, classes) if scorer.signature.task == "multiclass" else 0)
-    matrix = encode(scorer.transform, frame).to_numpy()
-    raw = np.asarray(scorer.booster.predict(matrix, num_threads=scorer.threads), dtype=np.float64)
+    return score_matrix(scorer, encode(scorer.transform, frame).to_numpy())
+
+
+def score_matrix(scorer: Scorer, matrix: Floats) -> Floats:
+    """Return calibrated scores of a model's matrix of at least one row: (n,), or (n, k) for multiclass."""
+    if len(matrix) == 1 and scorer.single is not None:
+        raw = scorer.single(np.ascontiguousarray(matrix[0]))
+        raw = raw.reshape(1, -1) if scorer.signature.task == "multiclass" else raw
+    else:
+        raw = np.asarray(scorer.booster.predict(matrix, num_threads=scorer.threads), dtype=np.float64)
     return calibrations.apply(scorer.calibration, raw)
 
 
@@ -60,9 +71,14 @@ def label_values(signature: Signature) -> list[Any]:
     >>> label_values(Signature("binary", "late", "Boolean", (), ("false", "true")))
     [False, True]
     """
-    if signature.target_dtype == "Boolean":
-        return [label == "true" for label in signature.classes]
-    return pl.Series(signature.classes, dtype=pl.String).cast(parse_type(signature.target_dtype)).to_list()
+    return list(_typed(signature.classes, signature.target_dtype))
+
+
+@lru_cache(maxsize=64)
+def _typed(labels: tuple[str, ...], dtype: str) -> tuple[Any, ...]:
+    if dtype == "Boolean":
+        return tuple(label == "true" for label in labels)
+    return tuple(pl.Series(labels, dtype=pl.String).cast(parse_type(dtype)).to_list())
 
 
 def choices(signature: Signature, scores: Floats) -> NDArray[np.int64]:
@@ -96,7 +112,11 @@ def answers(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
     binary {"prediction": true, "probability": 0.7}; multiclass {"prediction": "a", "probabilities": {"a": 0.6, …}};
     the other tasks {"prediction": 1.2}.
     """
-    signature, scores = scorer.signature, score(scorer, frame)
+    return told(scorer.signature, score(scorer, frame))
+
+
+def told(signature: Signature, scores: Floats) -> list[dict[str, Any]]:
+    """Return what a service answers for each row's calibrated score, or scores."""
     if signature.task not in ("binary", "multiclass"):
         return [{"prediction": value} for value in scores.tolist()]
     labels, picked = label_values(signature), choices(signature, scores).tolist()
