@@ -44,7 +44,7 @@ log = logging.getLogger("mlops_tui.spool")
 class Item(NamedTuple):
     """A line to be; `kept` tells whoever waits for it: None once it is on disk, or why it was dropped."""
 
-    kind: Literal["predict", "labels"]
+    kind: Literal["predict", "labels", "shadow"]
     request_id: str
     at: float
     body: bytes
@@ -157,16 +157,20 @@ class Spool:
     def __init__(self, folder: Path, limit: int) -> None:
         self._segments = Segments(folder, limit)
         self._queue: deque[Item] = deque()
-        self._added = self._drained = 0  # bytes so far; only the event loop adds, only the thread drains
+        self._added = self._drained = 0  # bytes so far; only the thread drains
+        self._adding = threading.Lock()
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), False
         self._quiet_until = 0.0
-        counters.spool_size(0)  # makes the counters, which two threads must not do at once
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
     def predicted(self, request_id: str, body: bytes, answer: bytes) -> None:
-        """Keep what was answered to a request; called on one thread only, as is `labelled`."""
+        """Keep what was answered to a request."""
         self._put(Item("predict", request_id, time.time(), body, answer))
+
+    def shadowed(self, request_id: str, body: bytes, answer: bytes) -> None:
+        """Keep what a challenger in the shadow would have answered; may be called on a thread of its own."""
+        self._put(Item("shadow", request_id, time.time(), body, answer))
 
     def labelled(self, request_id: str, body: bytes) -> Future[Reason | None]:
         """Keep labels; the future gives None once they are on disk, or why they are not, and may be cancelled."""
@@ -189,7 +193,8 @@ class Spool:
         if self._added - self._drained + size > QUEUE_BYTES:
             self._drop([item], "queue")
             return
-        self._added += size
+        with self._adding:
+            self._added += size
         self._queue.append(item)
         if not self._wake.is_set():
             self._wake.set()
@@ -228,7 +233,7 @@ class Spool:
             count, reason = self._segments.append([_line(item) for item in batch], durable)
         except Exception as error:  # the thread must live, or nothing would be kept any more
             count, reason, self._segments.fault = 0, "disk", repr(error)
-        for kind in ("predict", "labels"):
+        for kind in ("predict", "labels", "shadow"):
             counters.spooled(kind, sum(item.kind == kind for item in batch[:count]))
         for item in batch[:count]:
             if item.kept:

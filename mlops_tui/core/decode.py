@@ -1,4 +1,4 @@
-"""A request's JSON straight into columns, by types made from the signature; what they cannot read, `requests` can.
+"""A request's JSON straight into rows of values, by types made from the signature; `requests` reads what is left.
 
 Whatever is accepted here is accepted there, with the same values (a property test compares them). What is not is
 left to `requests.columns_of`, which also takes rarer spellings, and says row by row what is wrong.
@@ -7,7 +7,7 @@ left to `requests.columns_of`, which also takes rarer spellings, and says row by
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -18,8 +18,8 @@ from mlops_tui.core.requests import reader
 from mlops_tui.records import Input, Signature
 
 EXACT = 2**53  # from here on a JSON number may lose its last digits as a float
-Columns = list[list[Any]]
-"""A list for each input of the signature, in its order, with a value or None for each row."""
+Row = tuple[Any, ...]
+"""A value, or None, for each input of the signature, in its order."""
 Integer = Annotated[int, msgspec.Meta(gt=-EXACT, lt=EXACT)]
 Number = Annotated[float, msgspec.Meta(gt=-EXACT, lt=EXACT)]
 JSON_TYPES: dict[type[pl.DataType], Any] = {
@@ -44,29 +44,43 @@ class Decoder:
         row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False)
         rows = msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
         self._decode = msgspec.json.Decoder(rows | list[row]).decode  # type: ignore[valid-type]
-        self._width = len(signature.inputs)
+        self._values = _getter(len(signature.inputs))
         self._later = [(at, how) for at, one in enumerate(signature.inputs) if (how := _later(one)) is not None]
 
-    def columns(self, body: bytes) -> Columns | None:
-        """Return the columns of a body, or None if it takes `requests` to read it or to say what is wrong."""
+    def rows(self, body: bytes) -> list[Row] | None:
+        """Return the rows of a body, or None if it takes `requests` to read it or to say what is wrong."""
         try:
             sent: Any = self._decode(body)
-            rows: Sequence[Any] = sent if type(sent) is list else sent.rows
-            if not rows:
-                return None
-            columns = _columns(rows, self._width)
-            for at, how in self._later:
-                columns[at] = [None if value is None else how(value) for value in columns[at]]
+            rows = list(map(self._values, sent if type(sent) is list else sent.rows))
+            if self._later:
+                rows = [self._read(row) for row in rows]
         except (ValueError, OverflowError, RecursionError):  # msgspec's own errors are ValueErrors
             return None
-        return columns
+        return rows or None
+
+    def _read(self, row: Row) -> Row:
+        values = list(row)
+        for at, how in self._later:
+            if values[at] is not None:
+                values[at] = how(values[at])
+        return tuple(values)
 
 
-def _columns(rows: Sequence[Any], width: int) -> Columns:
-    plain = msgspec.structs.astuple
-    if len(rows) == 1:
-        return [[value] for value in plain(rows[0])[:width]]
-    return [list(column) for column in zip(*map(plain, rows), strict=True)][:width]
+def columns(rows: Sequence[Row]) -> list[list[Any]]:
+    """Return rows as a list of values for each input.
+
+    >>> columns([(1, "a"), (2, "b")])
+    [[1, 2], ['a', 'b']]
+    """
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _getter(width: int) -> Callable[[Any], Row]:
+    """What takes the values of a decoded row: all at once, in C."""
+    if width == 0:
+        return lambda row: ()
+    found = attrgetter(*(f"c{at}" for at in range(width)))
+    return found if width > 1 else lambda row: (found(row),)
 
 
 def _field(at: int, one: Input) -> tuple[Any, ...]:
@@ -77,4 +91,4 @@ def _field(at: int, one: Input) -> tuple[Any, ...]:
 def _later(one: Input) -> Callable[[Any], Any] | None:
     """How a value is read after JSON is: times and durations."""
     kind = parse_type(one.dtype).base_type()
-    return None if kind in (pl.Int64, pl.Float64, pl.Boolean, pl.String) else partial(reader(one.dtype).read)
+    return None if kind in (pl.Int64, pl.Float64, pl.Boolean, pl.String) else reader(one.dtype).read

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mlops_tui.core.features import encode
+from mlops_tui.core.features import encode, input_columns
 from mlops_tui.core.kinds import parse_type
 from mlops_tui.core.requests import frame_of
 from mlops_tui.records import Feature, Input, Signature, Transform
@@ -33,7 +33,6 @@ class Encoder:
 
     def __init__(self, transform: Transform, signature: Signature) -> None:
         places = {one.name: at for at, one in enumerate(signature.inputs)}
-        self._signature = signature
         self._plain: list[tuple[int, int]] = []  # feature, input: numbers, taken as they are
         self._read: list[tuple[int, int, Read]] = []
         self._by_frame: list[int] = []
@@ -45,27 +44,42 @@ class Encoder:
             else:
                 self._read.append((at, places[feature.column], how))
         self._rest = Transform(tuple(transform.features[at] for at in self._by_frame))
+        needed = input_columns(self._rest)
+        self._places = [places[name] for name in needed]
+        self._inputs = tuple(signature.inputs[place] for place in self._places)
         self._width = len(transform.features)
+        self._takes_all = self._plain == [(at, at) for at in range(len(signature.inputs))] and not self._by_frame
+
+    def row(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return one row of the matrix, of numbers and None for what is missing, from a value for each input."""
+        if self._takes_all:
+            return values
+        row: list[Any] = [None] * self._width
+        for at, place in self._plain:
+            row[at] = values[place]
+        for at, place, how in self._read:
+            value = values[place]
+            row[at] = None if value is None else how(value)
+        if self._by_frame:
+            made = self._frame([[values[place]] for place in self._places])
+            for at, value in zip(self._by_frame, made[0].tolist(), strict=True):
+                row[at] = value
+        return row
 
     def __call__(self, columns: Sequence[Sequence[Any]]) -> Floats:
         """Return the matrix of columns as `requests.columns_of` gives them."""
         made: Floats = np.empty((len(columns[0]), self._width))
-        if len(made) == 1:
-            row: list[Any] = [None] * self._width  # which numpy takes for NaN
-            for at, place in self._plain:
-                row[at] = columns[place][0]
-            for at, place, how in self._read:
-                value = columns[place][0]
-                row[at] = NAN if value is None else how(value)
-            made[0] = row
-        else:
-            for at, place in self._plain:
-                made[:, at] = columns[place]
-            for at, place, how in self._read:
-                made[:, at] = [NAN if value is None else how(value) for value in columns[place]]
+        for at, place in self._plain:
+            made[:, at] = columns[place]
+        for at, place, how in self._read:
+            made[:, at] = [NAN if value is None else how(value) for value in columns[place]]
         if self._by_frame:
-            made[:, self._by_frame] = encode(self._rest, frame_of(self._signature, columns)).to_numpy()
+            made[:, self._by_frame] = self._frame([columns[place] for place in self._places])
         return made
+
+    def _frame(self, columns: Sequence[Sequence[Any]]) -> Floats:
+        """The features that polars computes, from the columns that they read."""
+        return encode(self._rest, frame_of(self._inputs, columns)).to_numpy()
 
 
 def reading(feature: Feature, dtype: str) -> Read | None:

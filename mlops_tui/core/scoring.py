@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -58,11 +59,18 @@ def score(scorer: Scorer, frame: pl.DataFrame) -> Floats:
 def score_matrix(scorer: Scorer, matrix: Floats) -> Floats:
     """Return calibrated scores of a model's matrix of at least one row: (n,), or (n, k) for multiclass."""
     if len(matrix) == 1 and scorer.single is not None:
-        raw = scorer.single(np.ascontiguousarray(matrix[0]))
-        raw = raw.reshape(1, -1) if scorer.signature.task == "multiclass" else raw
-    else:
-        raw = np.asarray(scorer.booster.predict(matrix, num_threads=scorer.threads), dtype=np.float64)
+        return score_row(scorer, matrix[0])
+    raw = np.asarray(scorer.booster.predict(matrix, num_threads=scorer.threads), dtype=np.float64)
     return calibrations.apply(scorer.calibration, raw)
+
+
+def score_row(scorer: Scorer, row: Sequence[float | None]) -> Floats:
+    """Return the calibrated score of one row of the matrix, as `score_matrix` does: shape (1,), or (1, k)."""
+    single = scorer.single
+    if single is None:
+        return score_matrix(scorer, np.array([row], dtype=np.float64))
+    raw = single(row)
+    return calibrations.apply(scorer.calibration, raw.reshape(1, -1) if scorer.signature.task == "multiclass" else raw)
 
 
 def label_values(signature: Signature) -> list[Any]:
@@ -135,14 +143,16 @@ def explain(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
     {"base": b, "contributions": {feature: c, …}} by TreeSHAP (Lundberg et al. 2018): base and contributions add up
     to the raw score. For multiclass, base and contributions are objects by class.
     """
-    if frame.height == 0:
-        return []
+    return explain_matrix(scorer, encode(scorer.transform, frame).to_numpy()) if frame.height else []
+
+
+def explain_matrix(scorer: Scorer, matrix: Floats) -> list[dict[str, Any]]:
+    """Return what `explain` does, of a model's matrix of at least one row."""
     names = [feature.name for feature in scorer.transform.features]
-    matrix = encode(scorer.transform, frame).to_numpy()
     shares = np.asarray(scorer.booster.predict(matrix, pred_contrib=True, num_threads=scorer.threads))
     classes = scorer.signature.classes if scorer.signature.task == "multiclass" else ("",)
     told = []
-    for row in shares.reshape(frame.height, len(classes), len(names) + 1).tolist():
+    for row in shares.reshape(len(matrix), len(classes), len(names) + 1).tolist():
         parts = {label: dict(zip(names, part[:-1], strict=True)) for label, part in zip(classes, row, strict=True)}
         base = {label: part[-1] for label, part in zip(classes, row, strict=True)}
         single = classes == ("",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import lightgbm as lgb
@@ -22,7 +23,7 @@ class SingleRow:
     """
 
     def __init__(self, booster: lgb.Booster) -> None:
-        library: Any = lgb.basic._LIB  # the library that LightGBM's own package has loaded
+        library: Any = vars(lgb.basic)["_LIB"]  # the library that LightGBM's own package has loaded
         self._booster = booster  # owns what the library reads
         self._features = booster.num_feature()
         self._out = np.zeros(booster.num_model_per_iteration())
@@ -40,17 +41,20 @@ class SingleRow:
         if status:
             raise RuntimeError(f"LightGBM cannot set up one-row predictions: {library.LGBM_GetLastError()}")
         self._free = library.LGBM_FastConfigFree
+        self._row = np.zeros(self._features)
         self._length = ctypes.c_int64()
-        self._fixed = ctypes.byref(self._length), self._out.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
-        call = library.LGBM_BoosterPredictForMatSingleRowFast
-        self._call, self._lock = call, threading.Lock()
+        place = self._row.ctypes.data_as(ctypes.c_void_p)
+        out = self._out.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
+        self._given = self._config, place, ctypes.byref(self._length), out
+        self._call, self._lock = library.LGBM_BoosterPredictForMatSingleRowFast, threading.Lock()
 
-    def __call__(self, row: Floats) -> Floats:
-        """Return the prediction of a contiguous row."""
-        if row.shape != (self._features,) or not row.flags.c_contiguous or row.dtype != np.float64:
-            raise ValueError(f"a row is {self._features} contiguous float64, not {row.shape} of {row.dtype}")
+    def __call__(self, row: Sequence[float | None]) -> Floats:
+        """Return the prediction of a row; None and NaN are missing values. Raises ValueError for another length."""
+        if len(row) != self._features:
+            raise ValueError(f"a row has {self._features} values, not {len(row)}")
         with self._lock:
-            if self._call(self._config, ctypes.c_void_p(row.ctypes.data), *self._fixed):
+            self._row[:] = row
+            if self._call(*self._given):
                 raise RuntimeError("LightGBM cannot predict the row")
             return self._out.copy()
 

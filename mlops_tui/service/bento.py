@@ -1,0 +1,95 @@
+"""The application as BentoML runs it: one service, whose requests pass by BentoML's own middleware.
+
+That middleware (access log, metrics by raw path, OpenTelemetry) costs more than three times what an answer does, and
+none of it can be switched off. So `to_asgi`, from which BentoML's worker takes its application, is given one in front
+that answers every HTTP request itself and leaves the life of the service to BentoML. It leans on that one method of one
+version: another version of BentoML is told so in the log, and reaches the same application by its mounted path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from mlops_tui.service.guard import keys_from_environment
+from mlops_tui.service.http import App, Receive, Scope, Send
+from mlops_tui.service.roles import Cast
+from mlops_tui.spool import from_environment
+
+PASSED_BY = "1.4.39"  # the version of BentoML whose to_asgi is known
+log = logging.getLogger("mlops_tui.service")
+
+
+def make(folder: Path) -> Any:
+    """Return the BentoML service that answers for the model version in a folder, loaded when it starts."""
+    import bentoml
+
+    started: list[App] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await started[0](scope, receive, send)
+
+    # BentoML's own metrics are labelled by the raw path, which any client can make grow without bound.
+    @bentoml.service(name="model", workers=1, traffic={"timeout": 3600}, metrics={"enabled": False})
+    @bentoml.asgi_app(app, path="/")
+    class Model:
+        def __init__(self) -> None:
+            started.append(_app(folder))
+
+        @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+        def finish(self) -> None:
+            for one in started:
+                _close(one)
+
+    _pass_by(Model, app)
+    return Model
+
+
+def _app(folder: Path) -> App:
+    """Load the models, and begin to look at the files that say which and who may ask."""
+    loop = asyncio.get_running_loop()
+    control = os.environ.get("MLOPS_CONTROL")
+    cast = Cast(folder, Path(control) if control else None, loop.call_soon_threadsafe)
+    keys = keys_from_environment()
+    app = App(cast, from_environment(os.environ), keys)
+    cast.start(keys.refresh)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: a full collection need not look at it again in the middle of requests
+    return app
+
+
+def _close(app: App) -> None:
+    app.cast.close()
+    app.shadow.close()
+    if app.spool is not None:
+        app.spool.close()
+
+
+def _pass_by(service: Any, app: Any) -> None:
+    """Put the application in front of BentoML's, for every HTTP request; its lifespan stays BentoML's."""
+    import bentoml
+
+    if bentoml.__version__ != PASSED_BY:
+        text = "BentoML %s is not the %s that this service knows: it answers more slowly"
+        log.warning(text, bentoml.__version__, PASSED_BY)
+        return
+    kind: Any = type(service)
+
+    class Front(kind):  # type: ignore[misc]
+        """BentoML's service, with a shorter way in; it has no slots of its own, so that the service can become one."""
+
+        __slots__ = ()
+
+        def to_asgi(self, is_main: bool = True) -> Any:
+            inner = super().to_asgi(is_main=is_main)
+
+            async def front(scope: Scope, receive: Receive, send: Send) -> None:
+                await (app if scope["type"] == "http" else inner)(scope, receive, send)
+
+            return front
+
+    object.__setattr__(service, "__class__", Front)

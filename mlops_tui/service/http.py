@@ -1,0 +1,304 @@
+"""The application as a server calls it (ASGI): who may ask, how much, how long; bodies, headers, counters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from mlops_tui import counters
+from mlops_tui.core import bodies, sent_labels
+from mlops_tui.service.answer import Asked, Reply, answer, predict_row, refusal
+from mlops_tui.service.guard import Keys, Pace
+from mlops_tui.service.model import Served
+from mlops_tui.service.roles import Cast
+from mlops_tui.service.shadow import Shadow
+from mlops_tui.spool import REASONS, Spool
+
+LARGE_AT_ONCE = 2
+INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
+LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
+POSTS = ("/predict", "/explain", "/labels")
+METHODS = dict.fromkeys(POSTS, "POST") | {"/metadata": "GET", "/openapi.json": "GET", "/": "GET", "/metrics": "GET"}
+METHODS |= {"/healthz": "GET", "/livez": "GET", "/readyz": "GET"}
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{model}</title>
+<style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;padding:0 1em}}</style>
+<h1>{model}</h1><p>{approved}. POST rows as JSON to <code>/predict</code> or <code>/explain</code>,
+and to <code>/labels</code> what came true.</p>
+<ul><li><a href="openapi.json">openapi.json</a>: what to send and what comes back<li><a href="metadata">metadata</a>:
+where this model comes from<li><a href="metrics">metrics</a><li><a href="readyz">readyz</a></ul></html>"""
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Mapping[bytes, bytes]
+log = logging.getLogger("mlops_tui.service")
+
+
+class App:
+    """Answers requests with the models of a `cast`; what it answered goes to the spool, if there is one."""
+
+    def __init__(self, cast: Cast, spool: Spool | None = None, keys: Keys | None = None) -> None:
+        self.cast, self.spool, self.keys = cast, spool, keys or Keys(None)
+        self.shadow = Shadow(spool)
+        self.in_flight = 0
+        self.draining = False
+        self._pace: Pace | None = None
+        self._heads: dict[tuple[str, bool, str], list[tuple[bytes, bytes]]] = {}
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; anything else is closed."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1003})
+            return
+        begun, path = time.perf_counter(), scope["path"]
+        headers: Headers = dict(scope["headers"])
+        wanted = headers.get(b"x-request-id")
+        request_id = _request_id(wanted) if wanted else os.urandom(16).hex()
+        self.in_flight += 1
+        served, role = self.cast.now.live, "live"
+        try:
+            refused = self._refused(path, scope, headers)
+            if refused is not None:
+                reply = refused
+            elif path in POSTS:
+                served, role, reply = await self._post(scope, headers, receive, request_id, begun)
+            else:
+                reply = self._get(served, path)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            reply = refusal(500, "bug", f"this is a fault of the service; its log has request {request_id}")
+        finally:
+            self.in_flight -= 1
+        await self._send(send, scope["method"], served, reply, request_id)
+        seconds = time.perf_counter() - begun
+        counters.count(path if path in METHODS else "other", reply.outcome, reply.rows, seconds)
+        if path == "/predict":
+            self._counted(served, role, reply, seconds)
+
+    def _counted(self, served: Served, role: str, reply: Reply, seconds: float) -> None:
+        if reply.values:
+            counters.predicted(served.model, role, reply.values, served.bins)
+        if reply.odd:
+            counters.odd(reply.odd)
+        if self.cast.now.tallies is not None:
+            self.cast.judge(role, reply, seconds)
+
+    # ── before a request is read ─────────────────────────────────────────────────────────────────
+
+    def _refused(self, path: str, scope: Scope, headers: Headers) -> Reply | None:
+        """Return why a request is not even read, or None."""
+        method, allowed = scope["method"], METHODS.get(path)
+        if allowed is None:
+            return refusal(404, "not_found", f"nothing answers here; known: {', '.join(METHODS)}")
+        if method != allowed and not (method == "HEAD" and allowed == "GET"):
+            return replace(refusal(405, "method_not_allowed", f"{path} takes {allowed}"), headers={"Allow": allowed})
+        if allowed == "GET":
+            return None
+        name = None
+        if self.keys.required and (name := self.keys.name_of(headers)) is None:
+            text = "an API key is needed: Authorization: Bearer KEY"
+            return replace(refusal(401, "unauthorized", text), headers={"WWW-Authenticate": "Bearer"})
+        limits = self.cast.now.live.serving.limits
+        if self.in_flight > limits.at_once:
+            return _later(503, "overloaded", f"{limits.at_once} requests are being answered; try again", 1)
+        if limits.per_second is not None:
+            return self._paced(limits.per_second, name or (scope.get("client") or ("",))[0])
+        return None
+
+    def _paced(self, per_second: float, client: str) -> Reply | None:
+        if self._pace is None or self._pace.rate != per_second:
+            self._pace = Pace(per_second)
+        seconds = self._pace.wait(client, time.monotonic())
+        if not seconds:
+            return None
+        return _later(429, "too_many", f"{per_second:g} requests a second are allowed", math.ceil(seconds))
+
+    # ── requests with a body ─────────────────────────────────────────────────────────────────────
+
+    async def _post(
+        self, scope: Scope, headers: Headers, receive: Receive, request_id: str, begun: float
+    ) -> tuple[Served, str, Reply]:
+        """Return who answered, in which role, and the answer."""
+        live, limits = self.cast.now.live, self.cast.now.live.serving.limits
+        most = int(limits.body_mb * 2**20)
+        try:
+            async with asyncio.timeout(limits.seconds):
+                body = await _body(headers, receive, most)
+        except TimeoutError:
+            text = f"the body did not come within {limits.seconds:g} s"
+            return live, "live", replace(refusal(408, "timeout", text), headers={"Connection": "close"})
+        if body is None:
+            return live, "live", refusal(400, "disconnected", "the client went away")
+        if len(body) > most:
+            text = f"the body is larger than {limits.body_mb:g} MiB; send the rows in several requests"
+            return live, "live", replace(refusal(413, "too_large", text), headers={"Connection": "close"})
+        path = scope["path"]
+        sent = bodies.kind_of(headers.get(b"content-type", b"").decode("latin-1"))
+        served, role = self._chosen(path, headers, body, request_id)
+        if path == "/predict" and sent == "json" and len(body) <= INLINE_BYTES and b"accept" not in headers:
+            reply = predict_row(served, body, request_id)
+            if reply is not None:
+                self._kept(served, Asked(path, body, request_id), reply)
+                return served, role, reply
+        wanted = bodies.kind_of(headers.get(b"accept", b"").decode("latin-1"))
+        asked = Asked(path, body, request_id, sent, wanted if path == "/predict" else "json")
+        reply = await self._answer(served, asked, limits.seconds - (time.perf_counter() - begun))
+        if path == "/predict":
+            self._kept(served, asked, reply)
+        elif reply.status == 202:
+            reply = await self._keep_labels(asked, reply)
+        return served, role, reply
+
+    def _chosen(self, path: str, headers: Headers, body: bytes, request_id: str) -> tuple[Served, str]:
+        """Return who answers: the same for the same key of a request, where a canary takes its share."""
+        now = self.cast.now
+        if not now.is_split or path == "/labels":
+            return now.live, "live"
+        routed = headers.get(b"x-routing-key")
+        if routed is not None:
+            key = routed.decode("latin-1")
+            return self.cast.choose(lambda served: key)
+        return self.cast.choose(lambda served: _key_of(served, body) or request_id)
+
+    async def _answer(self, served: Served, asked: Asked, seconds: float) -> Reply:
+        """Answer at once what is small; in a thread, a few at a time, what is not."""
+        small = len(asked.body) <= INLINE_BYTES and asked.sent == "json"
+        if small and asked.path != "/explain":  # contributions cost a hundred times a prediction
+            return answer(served, asked)
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._large.acquire()
+        except TimeoutError:
+            return _later(503, "overloaded", "larger requests are being answered; try again", 1)
+        work = asyncio.get_running_loop().run_in_executor(None, answer, served, asked)
+        work.add_done_callback(lambda _: self._large.release())
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), max(0.001, seconds))
+        except TimeoutError:
+            return _later(503, "timeout", "the answer took too long; send fewer rows in a request", 1)
+
+    def _kept(self, served: Served, asked: Asked, reply: Reply) -> None:
+        """Hand a request to the spool, and to the challenger in the shadow."""
+        if reply.status != 200:
+            return
+        if self.spool is not None:
+            self.spool.predicted(asked.request_id, reply.kept or asked.body, reply.told or reply.body)
+        now = self.cast.now
+        if now.rival is not None and now.challenger is not None and now.challenger.mode == "shadow":
+            self.shadow.put(now.rival, asked)
+
+    async def _keep_labels(self, asked: Asked, reply: Reply) -> Reply:
+        """Return the reply once the labels are on disk, else why not: nobody else would ever send them again."""
+        if self.spool is None:
+            return refusal(503, "unavailable", "labels are not kept here: the service was started without MLOPS_SPOOL")
+        try:
+            kept = asyncio.wrap_future(self.spool.labelled(asked.request_id, asked.body))
+            why = await asyncio.wait_for(kept, LABEL_SECONDS)
+        except TimeoutError:
+            why = "queue"
+        message = f"the labels were not kept, send them again later: {REASONS[why]}" if why else ""
+        return _later(503, "unavailable", message, 5) if why else reply
+
+    # ── requests without a body, and answers ─────────────────────────────────────────────────────
+
+    def _get(self, served: Served, path: str) -> Reply:
+        if path == "/metadata":
+            return Reply(200, msgspec.json.encode(self._about(served)))
+        if path == "/openapi.json":
+            return Reply(200, served.openapi)
+        if path == "/metrics":
+            counters.held.in_flight = self.in_flight - 1
+            kind, text = counters.exposition()
+            return Reply(200, text, kind=kind)
+        if path != "/":
+            return Reply(200, b"\n", kind="text/plain; charset=utf-8")
+        safe = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        page = PAGE.format(model=served.model, approved="Approved" if served.approved else "Not approved")
+        return Reply(200, page.encode(), kind="text/html; charset=utf-8", headers=safe)
+
+    def _about(self, served: Served) -> dict[str, Any]:
+        now = self.cast.now
+        told = None
+        if now.challenger is not None and now.rival is not None:
+            told = {"model": now.rival.model, "mode": now.challenger.mode, "share": now.challenger.share}
+        return served.about | {"pid": os.getpid(), "challenger": told}
+
+    async def _send(self, send: Send, method: str, served: Served, reply: Reply, request_id: str) -> None:
+        head = [
+            *self._head(served, reply.kind),
+            (b"content-length", str(len(reply.body)).encode()),
+            (b"x-request-id", request_id.encode()),
+        ]
+        if reply.headers:
+            head += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+        if self.draining:
+            head.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
+
+    def _head(self, served: Served, kind: str) -> list[tuple[bytes, bytes]]:
+        """The headers that all answers of a model share."""
+        place = served.model, served.approved, kind
+        found = self._heads.get(place)
+        if found is None:
+            if len(self._heads) > 64:
+                self._heads.clear()
+            found = self._heads[place] = [
+                (b"content-type", kind.encode()),
+                (b"x-model", served.model.encode()),
+                (b"x-model-approved", b"true" if served.approved else b"false"),
+                (b"x-content-type-options", b"nosniff"),
+            ]
+        return found
+
+
+def _request_id(sent: bytes) -> str:
+    """The id that a client gave, if it is a sane one, else a new one."""
+    text = sent.decode("latin-1")
+    return text if sent_labels.REQUEST_ID.fullmatch(text) else os.urandom(16).hex()
+
+
+def _later(status: int, kind: str, message: str, seconds: int) -> Reply:
+    return replace(refusal(status, kind, message), headers={"Retry-After": str(seconds)})
+
+
+def _key_of(served: Served, body: bytes) -> str:
+    """The key of a request's first row as text, by which the same customer meets the same model; "" without one."""
+    if not served.key:
+        return ""
+    try:
+        sent: Any = msgspec.json.decode(body)
+        row = (sent["rows"] if isinstance(sent, dict) else sent)[0]
+        return "\0".join(str(row[name]) for name in served.key)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+
+
+async def _body(headers: Headers, receive: Receive, most: int) -> bytes | None:
+    """Return the body, cut just past the limit so that it shows, or None if the client went away."""
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > most:
+        return bytes(most + 1)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        return None
+    if not message.get("more_body", False):
+        return bytes(message.get("body", b""))
+    parts, size, more = [message.get("body", b"")], len(message.get("body", b"")), True
+    while more and size <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size, more = size + len(parts[-1]), message.get("more_body", False)
+    return b"".join(parts)
