@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -143,14 +144,13 @@ class App:
             text = f"the body is larger than {limits.body_mb:g} MiB; send the rows in several requests"
             return live, "live", replace(refusal(413, "too_large", text), headers={"Connection": "close"})
         path = scope["path"]
-        sent = bodies.kind_of(headers.get(b"content-type", b"").decode("latin-1"))
+        sent, wanted = _kind(headers.get(b"content-type", b"")), _kind(headers.get(b"accept", b""))
         served, role = self._chosen(path, headers, body, request_id)
-        if path == "/predict" and sent == "json" and len(body) <= INLINE_BYTES and b"accept" not in headers:
+        if path == "/predict" and sent == wanted == "json" and len(body) <= INLINE_BYTES:
             reply = predict_row(served, body, request_id)
             if reply is not None:
                 self._kept(served, Asked(path, body, request_id), reply)
                 return served, role, reply
-        wanted = bodies.kind_of(headers.get(b"accept", b"").decode("latin-1"))
         asked = Asked(path, body, request_id, sent, wanted if path == "/predict" else "json")
         reply = await self._answer(served, asked, limits.seconds - (time.perf_counter() - begun))
         if path == "/predict":
@@ -266,6 +266,12 @@ def _request_id(sent: bytes) -> str:
     """The id that a client gave, if it is a sane one, else a new one."""
     text = sent.decode("latin-1")
     return text if sent_labels.REQUEST_ID.fullmatch(text) else os.urandom(16).hex()
+
+
+@lru_cache(maxsize=256)
+def _kind(media: bytes) -> bodies.Kind:
+    """What a Content-Type says, or the first type of an Accept."""
+    return bodies.kind_of(media.decode("latin-1").partition(",")[0])
 
 
 def _later(status: int, kind: str, message: str, seconds: int) -> Reply:
