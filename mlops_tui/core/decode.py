@@ -44,7 +44,7 @@ class Decoder:
         row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False)
         rows = msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
         self._decode = msgspec.json.Decoder(rows | list[row]).decode  # type: ignore[valid-type]
-        self._values = _getter(len(signature.inputs))
+        self._values = _getter(len(signature.inputs)) if len(names) > len(signature.inputs) else msgspec.structs.astuple
         self._later = [(at, how) for at, one in enumerate(signature.inputs) if (how := _later(one)) is not None]
 
     def rows(self, body: bytes) -> list[Row] | None:

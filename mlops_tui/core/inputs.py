@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mlops_tui.core.requests import MOST, BadRows, Problem
 from mlops_tui.records import InputPolicy, Oddity, Signature, Transform
 
 NUMBERS = ("Int64", "Float64")
 Columns = Sequence[Sequence[Any]]
+Floats = NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -57,6 +61,9 @@ class Watch:
         covered = {at for at, *_ in (*self._ranges, *self._known)}
         self._others = [at for at in range(len(self._names)) if at not in covered]
         self._policy = policy
+        self._low, self._high = np.full(len(self._names), -np.inf), np.full(len(self._names), np.inf)
+        for at, low, high in self._ranges:
+            self._low[at], self._high[at] = low, high
 
     def row(self, values: Sequence[Any], found: Oddities | None = None) -> Oddities | None:
         """Look at one row, a value for each input; None where nothing is odd, the usual case, which costs least."""
@@ -93,6 +100,23 @@ class Watch:
         for at, known in self._known:
             self._look(found, "unseen", at, columns[at], known.__contains__)
         return found if found.counts else None
+
+    def matrix(self, matrix: Floats, found: Oddities) -> bool:
+        """Look at a matrix whose columns are the inputs, numbers all of them; returns False if `columns` has to look.
+
+        That is where a number is out of range and more is to be done about it than counting.
+        """
+        nulls = np.isnan(matrix)
+        outside = (matrix < self._low) | (matrix > self._high)
+        if self._policy.range != "keep" and outside.any():
+            return False
+        kinds: tuple[tuple[Oddity, NDArray[np.bool_]], ...] = (("null", nulls), ("range", outside))
+        for finding, where in kinds:
+            if where.any():
+                counts = where.sum(axis=0)
+                for at in np.flatnonzero(counts):
+                    found.add(finding, self._names[at], int(counts[at]))
+        return True
 
     def _look(self, found: Oddities, finding: Oddity, at: int, column: Sequence[Any], fits: Any) -> None:
         strange = {value for value in set(column) if value is not None and not fits(value)}

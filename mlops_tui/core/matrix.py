@@ -29,7 +29,10 @@ BOUND = 2**63 // 1000  # of a duration in microseconds: polars counts its nanose
 
 
 class Encoder:
-    """Makes matrices, shape (rows, features), for one transform; raises InvalidInput as `features.encode` does."""
+    """Makes matrices, shape (rows, features), for one transform; raises InvalidInput as `features.encode` does.
+
+    `takes_all` says that the features are the inputs, numbers all of them, in their order.
+    """
 
     def __init__(self, transform: Transform, signature: Signature) -> None:
         places = {one.name: at for at, one in enumerate(signature.inputs)}
@@ -48,11 +51,11 @@ class Encoder:
         self._places = [places[name] for name in needed]
         self._inputs = tuple(signature.inputs[place] for place in self._places)
         self._width = len(transform.features)
-        self._takes_all = self._plain == [(at, at) for at in range(len(signature.inputs))] and not self._by_frame
+        self.takes_all = self._plain == [(at, at) for at in range(len(signature.inputs))] and not self._by_frame
 
     def row(self, values: Sequence[Any]) -> Sequence[Any]:
         """Return one row of the matrix, of numbers and None for what is missing, from a value for each input."""
-        if self._takes_all:
+        if self.takes_all:
             return values
         row: list[Any] = [None] * self._width
         for at, place in self._plain:
@@ -76,6 +79,10 @@ class Encoder:
         if self._by_frame:
             made[:, self._by_frame] = self._frame([columns[place] for place in self._places])
         return made
+
+    def rows(self, rows: Sequence[tuple[Any, ...]]) -> Floats:
+        """Return the matrix of rows of values, where features are the inputs themselves (`takes_all`)."""
+        return np.array(rows, dtype=np.float64)
 
     def _frame(self, columns: Sequence[Sequence[Any]]) -> Floats:
         """The features that polars computes, from the columns that they read."""

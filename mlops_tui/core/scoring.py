@@ -137,6 +137,16 @@ def told(signature: Signature, scores: Floats) -> list[dict[str, Any]]:
     ]
 
 
+def told_row(signature: Signature, labels: Sequence[Any], score: Floats) -> dict[str, Any]:
+    """Return what `told` does for one row; `labels` are the `label_values`, looked up once."""
+    if signature.task == "multiclass":
+        return told(signature, score)[0]
+    value = float(score[0])
+    if signature.task == "binary":
+        return {"prediction": labels[value >= signature.threshold], "probability": value}
+    return {"prediction": value}
+
+
 def explain(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Return how much each feature adds to each row's raw score (before sigmoid, softmax and calibration).
 

@@ -64,8 +64,8 @@ def predict_row(served: Served, body: bytes, request_id: str) -> Reply | None:
     if found is not None and (found.refused or found.told or served.watch.nulls_range):
         return None
     score = scoring.score_row(served.scorer, served.encoder.row(rows[0]))
-    told = scoring.told(served.signature, score)
-    answer = msgspec.json.encode({"predictions": told, "model": served.model, "request_id": request_id})
+    told = scoring.told_row(served.signature, served.labels, score)
+    answer = msgspec.json.encode({"predictions": [told], "model": served.model, "request_id": request_id})
     odd = found.counts if found is not None else None
     return Reply(200, answer, rows=1, odd=odd, values=values(served.signature, score))
 
@@ -76,15 +76,7 @@ def answer(served: Served, asked: Asked) -> Reply:
     try:
         if asked.path == "/labels":
             return _labels(served, asked)
-        columns = _read(served, asked, found)
-        most = served.serving.limits.rows if asked.path == "/predict" else min(served.serving.limits.rows, EXPLAINED)
-        if len(columns[0]) > most:
-            return _too_many(asked.path, len(columns[0]), most)
-        served.watch.columns(columns, found)
-        refuse(found)
-        if served.watch.nulls_range:
-            columns = served.watch.nulled(columns)
-        matrix = served.encoder(columns)
+        matrix = _matrix(served, asked, found)
     except requests.BadRows as error:
         problems = [msgspec.to_builtins(problem) for problem in error.problems]
         return _with_odd(refusal(422, "invalid_input", error.message, problems), found)
@@ -99,6 +91,27 @@ def answer(served: Served, asked: Asked) -> Reply:
 
 class _TooMany(Exception):
     """More rows than a request may have: how many, and how many it may."""
+
+
+def _matrix(served: Served, asked: Asked, found: Oddities) -> scoring.Floats:
+    """Return the model's matrix of a request; raises BadRows, ValueError, _TooMany."""
+    rows = served.decoder.rows(asked.body) if asked.sent == "json" else None
+    if rows is not None and served.encoder.takes_all:
+        _check_count(served, asked, len(rows))
+        matrix = served.encoder.rows(rows)
+        if served.watch.matrix(matrix, found):
+            return matrix
+    columns = columns_of_rows(rows) if rows is not None else _read(served, asked, found)
+    _check_count(served, asked, len(columns[0]))
+    served.watch.columns(columns, found)
+    refuse(found)
+    return served.encoder(served.watch.nulled(columns) if served.watch.nulls_range else columns)
+
+
+def _check_count(served: Served, asked: Asked, count: int) -> None:
+    most = served.serving.limits.rows if asked.path == "/predict" else min(served.serving.limits.rows, EXPLAINED)
+    if count > most:
+        raise _TooMany(count, most)
 
 
 def _predict(served: Served, asked: Asked, matrix: scoring.Floats, found: Oddities) -> Reply:
@@ -147,19 +160,15 @@ def _labels(served: Served, asked: Asked) -> Reply:
 
 
 def _read(served: Served, asked: Asked, found: Oddities) -> list[list[Any]]:
-    """Return the columns of a body of any form; raises BadRows, ValueError."""
+    """Return the columns of a body that the decoder does not read; raises BadRows, ValueError, _TooMany."""
     policy, signature = served.serving.inputs, served.signature
     if asked.sent == "arrow":
         frame = bodies.arrow_frame(asked.body)
         if not frame.height:
             raise ValueError("there is no row: send at least one")
         return bodies.frame_columns(signature, frame, policy, found)
-    quick = served.decoder.rows(asked.body) if asked.sent == "json" else None
-    if quick is not None:
-        return columns_of_rows(quick)
     rows = bodies.csv_rows(signature, asked.body) if asked.sent == "csv" else _list(asked.body, "rows")
-    if len(rows) > served.serving.limits.rows:
-        raise _TooMany(len(rows), served.serving.limits.rows)
+    _check_count(served, asked, len(rows))
     return requests.columns_of(
         signature, rows, lambda oddity, problem: found.judge(getattr(policy, oddity), oddity, problem)
     )

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,7 @@ from mlops_tui.service.shadow import Shadow
 from mlops_tui.spool import REASONS, Spool
 
 LARGE_AT_ONCE = 2
+SWEEP_SECONDS = 1.0
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
 POSTS = ("/predict", "/explain", "/labels")
@@ -55,6 +56,10 @@ class App:
         self._pace: Pace | None = None
         self._heads: dict[tuple[str, bool, str], list[tuple[bytes, bytes]]] = {}
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._started, self._number = os.urandom(10).hex(), 0
+        self._reading: dict[asyncio.Task[Any], float] = {}  # who waits for a body, and until when
+        self._late: set[asyncio.Task[Any]] = set()
+        self._sweeps = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; anything else is closed."""
@@ -64,7 +69,7 @@ class App:
         begun, path = time.perf_counter(), scope["path"]
         headers: Headers = dict(scope["headers"])
         wanted = headers.get(b"x-request-id")
-        request_id = _request_id(wanted) if wanted else os.urandom(16).hex()
+        request_id = _request_id(wanted) if wanted else self._new_id()
         self.in_flight += 1
         served, role = self.cast.now.live, "live"
         try:
@@ -133,8 +138,7 @@ class App:
         live, limits = self.cast.now.live, self.cast.now.live.serving.limits
         most = int(limits.body_mb * 2**20)
         try:
-            async with asyncio.timeout(limits.seconds):
-                body = await _body(headers, receive, most)
+            body = await self._timely(_body(headers, receive, most), begun + limits.seconds)
         except TimeoutError:
             text = f"the body did not come within {limits.seconds:g} s"
             return live, "live", replace(refusal(408, "timeout", text), headers={"Connection": "close"})
@@ -158,6 +162,40 @@ class App:
         elif reply.status == 202:
             reply = await self._keep_labels(asked, reply)
         return served, role, reply
+
+    async def _timely(self, coming: Coroutine[Any, Any, bytes | None], until: float) -> bytes | None:
+        """Await a body; raises TimeoutError a second after `until` at most: one clock looks at all requests."""
+        task = asyncio.current_task()
+        if task is None:
+            return await coming
+        self._reading[task] = until
+        if not self._sweeps:
+            self._sweep()
+        try:
+            return await coming
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            del self._reading[task]
+            self._late.discard(task)
+
+    def _sweep(self) -> None:
+        """Cancel who has waited too long for a body, every second as long as anybody waits."""
+        now = time.perf_counter()
+        for task in [task for task, until in self._reading.items() if until < now]:
+            self._late.add(task)
+            task.cancel()
+        self._sweeps = bool(self._reading)
+        if self._sweeps:
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _new_id(self) -> str:
+        """A request's id: where this process began, and a number."""
+        self._number += 1
+        return f"{self._started}{self._number:012x}"
 
     def _chosen(self, path: str, headers: Headers, body: bytes, request_id: str) -> tuple[Served, str]:
         """Return who answers: the same for the same key of a request, where a canary takes its share."""
@@ -265,7 +303,7 @@ class App:
 def _request_id(sent: bytes) -> str:
     """The id that a client gave, if it is a sane one, else a new one."""
     text = sent.decode("latin-1")
-    return text if sent_labels.REQUEST_ID.fullmatch(text) else os.urandom(16).hex()
+    return text if sent_labels.REQUEST_ID.fullmatch(text) else os.urandom(16).hex()  # as long as ours
 
 
 @lru_cache(maxsize=256)

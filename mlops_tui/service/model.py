@@ -34,6 +34,7 @@ class Served:
     encoder: Encoder
     watch: Watch
     serving: Serving
+    labels: tuple[Any, ...]
     key: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
 
@@ -70,8 +71,10 @@ def load(folder: Path) -> Served:
     key = sent_labels.usable_key(signature, about.get("key", ()))
     described = openapi.openapi(signature, openapi.About(name, version, proof.rows[:2], key, serving))
     watch = Watch(signature, transform, serving.inputs)
-    ready = (msgspec.json.encode(described), Decoder(signature), Encoder(transform, signature), watch, serving, key)
-    served = Served(scorer, signature, about, *ready, _edges(signature, proof))
+    reading = (Decoder(signature), Encoder(transform, signature), watch)
+    labels = tuple(scoring.label_values(signature))
+    encoded = msgspec.json.encode(described)
+    served = Served(scorer, signature, about, encoded, *reading, serving, labels, key, _edges(signature, proof))
     check(served, proof)
     return served
 
@@ -92,7 +95,8 @@ def values(signature: Signature, scores: scoring.Floats) -> list[float]:
     """Return one number for each row's prediction: its probability, its value, or its class's place."""
     if signature.task == "multiclass":
         return [float(at) for at in scoring.choices(signature, scores)]
-    return [float(score) for score in scores]
+    found: list[float] = scores.tolist()
+    return found
 
 
 def _edges(signature: Signature, proof: Golden) -> tuple[float, ...]:
