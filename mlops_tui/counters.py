@@ -6,6 +6,7 @@ thread, the event loop's or the spool's, and what reads them in between may be o
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Held:
     in_flight: int = 0
     canary_share: float = 0.0
     shadow_dropped: int = 0
+    started: float = field(default_factory=time.time)
 
 
 held = Held()
@@ -122,6 +124,7 @@ class _Collector:
 
     def collect(self) -> Iterator[Any]:
         yield _counter("mlops_requests", "Requests answered.", ("endpoint", "outcome"), held.requests)
+        yield _gauge("mlops_start_time_seconds", "When the service started, since 1970.", (), {(): held.started})
         yield _counter("mlops_rows", "Rows answered.", ("endpoint",), _single(held.rows))
         seconds = {(name,): one for name, one in held.seconds.copy().items()}
         yield _histogram("mlops_request_seconds", "Seconds to answer a request.", ("endpoint",), seconds)

@@ -76,11 +76,12 @@ class Challenger:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What a running service is told to serve; a larger `number` is a later word."""
+    """What a running service is told to serve; a larger `number` is a later word. `serving` goes before the Bentos'."""
 
     number: int
     folder: str
     model: str
+    serving: Serving | None = None
     challenger: Challenger | None = None
     reason: str = "started"
 
@@ -95,3 +96,20 @@ class Serves:
     challenger: Challenger | None = None
     withdrawn: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One API key: its name, which may be logged, the SHA-256 of its text in hex, and when it was made."""
+
+    name: str
+    sha256: str
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """What a file of keys holds; without `required` anybody may ask."""
+
+    keys: tuple[KeyEntry, ...] = ()
+    required: bool = True

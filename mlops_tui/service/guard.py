@@ -10,30 +10,12 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
+from mlops_tui.records import KeyFile, from_json
 
 CLIENTS = 10_000  # whose pace is remembered
 log = logging.getLogger("mlops_tui.service")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyEntry:
-    """One API key: its name, which may be logged, the SHA-256 of its text in hex, and when it was made."""
-
-    name: str
-    sha256: str
-    created_at: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyFile:
-    """What a file of keys holds; without `required` anybody may ask."""
-
-    keys: tuple[KeyEntry, ...] = ()
-    required: bool = True
 
 
 class Keys:
@@ -65,7 +47,7 @@ class Keys:
             stamp = stat.st_ino, stat.st_mtime_ns, stat.st_size
             if stamp == self._stamp:
                 return
-            found = msgspec.json.decode(self._path.read_bytes(), type=KeyFile)
+            found = from_json(self._path.read_bytes(), KeyFile)
             names = {bytes.fromhex(one.sha256): one.name for one in found.keys}
         except FileNotFoundError:
             return

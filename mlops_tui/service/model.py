@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,15 @@ def load(folder: Path) -> Served:
     served = Served(scorer, signature, about, encoded, *reading, serving, labels, key, _edges(signature, proof))
     check(served, proof)
     return served
+
+
+def serving_as(served: Served, serving: Serving) -> Served:
+    """Return a model version that serves by other policies, limits and bounds than its Bento carries."""
+    if serving == served.serving:
+        return served
+    watch = Watch(served.signature, served.scorer.transform, serving.inputs)
+    about = served.about | {"serving": msgspec.to_builtins(serving)}
+    return replace(served, serving=serving, watch=watch, about=about)
 
 
 def check(served: Served, proof: Golden) -> None:

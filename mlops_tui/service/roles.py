@@ -19,9 +19,9 @@ import msgspec
 from mlops_tui import counters
 from mlops_tui.core import canary
 from mlops_tui.errors import MlopsError
-from mlops_tui.records import Challenger, Control, Serves, from_json, to_json
+from mlops_tui.records import Challenger, Control, Serves, Serving, from_json, to_json
 from mlops_tui.service.answer import Reply
-from mlops_tui.service.model import Served, load
+from mlops_tui.service.model import Served, load, serving_as
 
 LOOK_SECONDS = 0.05
 LOADED = 4  # models that are kept, so that a way back is a matter of milliseconds
@@ -163,21 +163,21 @@ class Cast:
         return found
 
     def _roles(self, wanted: Control) -> Roles:
-        live = self._model(wanted.folder)
+        live = self._model(wanted.folder, wanted.serving)
         if wanted.challenger is None:
             return Roles(wanted.number, live)
-        rival = self._model(wanted.challenger.folder)
+        rival = self._model(wanted.challenger.folder, wanted.serving)
         tallies = (Tally(live.edges), Tally(live.edges)) if wanted.challenger.mode == "canary" else None
         return Roles(wanted.number, live, rival, wanted.challenger, tallies)
 
-    def _model(self, folder: str) -> Served:
+    def _model(self, folder: str, serving: Serving | None = None) -> Served:
         """The model of a folder; one that was loaded before is not loaded again, unless it was built anew."""
         place = folder, (Path(folder) / "model.json").stat().st_mtime_ns
         served = self._loaded.pop(place, None) or load(Path(folder))
         self._loaded[place] = served
         while len(self._loaded) > LOADED:
             del self._loaded[next(iter(self._loaded))]
-        return served
+        return served if serving is None else serving_as(served, serving)
 
     def _apply(self, roles: Roles, reason: str, withdrawn: str = "") -> None:
         """Put models in their places: one assignment, between two requests."""
