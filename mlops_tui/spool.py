@@ -14,10 +14,11 @@ import os
 import re
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -228,14 +229,14 @@ class Spool:
 
     def _keep(self, batch: list[Item]) -> None:
         reason: Reason
+        durable = any(item.kept for item in batch)
         try:
-            durable = any(item.kept for item in batch)
             count, reason = self._segments.append([_line(item) for item in batch], durable)
         except Exception as error:  # the thread must live, or nothing would be kept any more
             count, reason, self._segments.fault = 0, "disk", repr(error)
-        for kind in ("predict", "labels", "shadow"):
-            counters.spooled(kind, sum(item.kind == kind for item in batch[:count]))
-        for item in batch[:count]:
+        for kind, number in Counter(item.kind for item in batch[:count]).items():
+            counters.spooled(kind, number)
+        for item in batch[:count] if durable else ():
             if item.kept:
                 item.kept.set_result(None)
         if count < len(batch):
@@ -258,7 +259,14 @@ def _cost(item: Item) -> int:
 
 def _line(item: Item) -> bytes:
     """Return an item as a line of JSON; a raw line break in a body that was JSON can only be a blank."""
-    at = datetime.fromtimestamp(item.at, UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
-    head = f'{{"kind":"{item.kind}","id":"{item.request_id}","at":"{at}Z","body":'.encode()
-    body = item.body.replace(b"\n", b" ").replace(b"\r", b" ")
+    second, part = divmod(int(item.at * 1e6), 1_000_000)
+    head = f'{{"kind":"{item.kind}","id":"{item.request_id}","at":"{_second(second)}.{part:06d}Z","body":'.encode()
+    body = item.body
+    if b"\n" in body or b"\r" in body:
+        body = body.replace(b"\n", b" ").replace(b"\r", b" ")
     return b"".join((head, body, b',"answer":' if item.answer else b"", item.answer, b"}\n"))
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")

@@ -51,6 +51,7 @@ def make(folder: Path) -> Any:
 
 def _app(folder: Path) -> App:
     """Load the models, and begin to look at the files that say which and who may ask."""
+    logging.getLogger("uvicorn.access").propagate = False  # else every request is made into a line that nobody reads
     loop = asyncio.get_running_loop()
     control = os.environ.get("MLOPS_CONTROL")
     cast = Cast(folder, Path(control) if control else None, loop.call_soon_threadsafe)
