@@ -184,8 +184,10 @@ def serving_from(folder: Path, prefix: str) -> list[Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             home = process.environ().get("BENTOML_HOME", "")
-            leads = os.getpgid(process.pid) == process.pid  # a keeper: its worker ends with it
-            if home.startswith(start) and leads and process.status() != psutil.STATUS_ZOMBIE:
+            if not home.startswith(start) or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            leader = os.getpgid(process.pid)  # the keeper, whose worker ends with it
+            if leader == process.pid or not psutil.pid_exists(leader):
                 found.append(Process(process.pid, process.create_time(), Path(home)))
     return found
 

@@ -89,24 +89,25 @@ def withdraw(workspace: Workspace, name: str, reason: str = "") -> Deployment:
     return ended
 
 
-def settle(workspace: Workspace, name: str) -> str:
-    """Write down that a server has taken its canary back by itself; returns why, "" where it has not.
+def settle(workspace: Workspace, name: str) -> Deployment | None:
+    """Write down that a server has taken its canary back by itself, if it has; returns what ended, with the reason.
 
-    The server acts at once, whoever looks at the deployment next writes it down: a command, the screens, the agent.
+    The server acts at once; whoever looks at the deployment next writes it down: a command, the screens, the agent.
     """
     rival = challenger(workspace, name)
     if rival is None:
-        return ""
+        return None
     live = deployments.get(workspace, name)
     said = processes.serves(servers.runtime_of(workspace, live))
     if said is None or not said.withdrawn:
-        return ""
+        return None
     with workspace.catalogue.write(workspace.now()) as act:
         known = release.challengers(act).get(name)
-        if known is not None and known.started_at == rival.started_at:
-            deployments.end_challenger(act, name, f"taken back by itself: {said.withdrawn}")
+        if known is None or known.started_at != rival.started_at:
+            return None
+        ended = deployments.end_challenger(act, name, f"taken back by itself: {said.withdrawn}")
     servers.tell(workspace, live, servers.control_of(workspace, _want(workspace, live), None, "settled"))
-    return said.withdrawn
+    return ended
 
 
 def rollback(
