@@ -55,6 +55,8 @@ EXAMPLES = {
     "deployments list": "mlops deployments list",
     "deployments show": "mlops deployments show flight-delay",
     "deployments stop": "mlops deployments stop flight-delay",
+    "deployments promote": "mlops deployments promote flight-delay --comment 'calm for a day'",
+    "deployments keys": "mlops deployments keys flight-delay --add shop",
     "deployments rollback": "mlops deployments rollback flight-delay",
     "deployments logs": "mlops deployments logs flight-delay --lines 20",
     "labels add": "mlops labels add flight-delay labels.csv",
