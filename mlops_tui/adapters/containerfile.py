@@ -22,7 +22,8 @@ PROBE = (
     f"c = h.HTTPConnection(os.environ.get('MLOPS_HOST', '0.0.0.0'), int(os.environ.get('MLOPS_PORT', '{PORT}')), "
     "timeout=2); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"
 )
-
+# By content, as times are not kept: a cold start without takes three times the CPU, and nothing can be written later.
+COMPILE = "PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash"
 TEMPLATE = """\
 FROM {base} AS build
 {wheels}COPY requirements.txt /build/requirements.txt
@@ -37,12 +38,11 @@ RUN gomp() {{ find /usr/lib /usr/local/lib -name libgomp.so.1 | head -n 1; }} \\
 RUN find /opt/venv/bin -mindepth 1 ! -name 'python*' -exec rm -rf {{}} + \\
  && find /opt/venv/lib -type d -name tests ! -path '*/numpy/_core/tests' -prune -exec rm -rf {{}} + \\
  && find /opt/venv/lib '(' -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.a' ')' -delete \\
- && rm -rf /opt/venv/share /opt/venv/include
+ && rm -rf /opt/venv/share /opt/venv/include \\
+ && {compile} /opt/venv/lib
 COPY src /bento/src
 COPY bento.yaml run.py /bento/
-# Compiled by content: a cold start without takes three times the CPU, and the root file system will be read-only.
-RUN PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib /bento \\
- && install -d -m 0775 -o {uid} -g {gid} /build/spool
+RUN {compile} /bento && install -d -m 0775 /build/spool
 
 FROM {base}
 # Official images come without compiled code of Python itself; where it is there, this finds nothing to do.
@@ -98,6 +98,7 @@ def containerfile(recipe: Recipe) -> str:
         gid=GID,
         spool=SPOOL,
         port=PORT,
+        compile=COMPILE,
         probe=json.dumps(["/opt/venv/bin/python", "-ISc", PROBE]),
     )
 

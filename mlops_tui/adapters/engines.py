@@ -48,7 +48,7 @@ def call(engine: Engine, *words: str, timeout: float = CALL_SECONDS) -> str:
     """Return what an engine's command prints; raises External with its last words if it fails."""
     done = attempt(engine, *words, timeout=timeout)
     if done.returncode:
-        raise _failed(engine, words, done.stderr.splitlines() or done.stdout.splitlines())
+        raise failed(engine, words, done.stderr.splitlines() or done.stdout.splitlines())
     return done.stdout
 
 
@@ -83,13 +83,14 @@ def follow(engine: Engine, words: Sequence[str], told: Callable[[str], None]) ->
                 last.append(line.strip())
                 told(line.strip())
         if child.wait():
-            raise _failed(engine, words, last)
+            raise failed(engine, words, last)
     finally:
         alarm.cancel()
         child.kill()
         child.communicate()
 
 
-def _failed(engine: Engine, words: Sequence[str], said: Sequence[str]) -> External:
+def failed(engine: Engine, words: Sequence[str], said: Sequence[str]) -> External:
+    """Return the error of a command that failed, with the last of what it said."""
     last = "\n  ".join(list(said)[-6:]) or "(nothing)"
     return External(f"`{engine.name} {words[0]}` failed; its last words:\n  {last}")

@@ -5,10 +5,13 @@ The worker runs in this very process, so that the container ends when it does, w
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import runpy
 import signal
 import socket
+import struct
 import sys
 from pathlib import Path
 
@@ -28,10 +31,19 @@ def main() -> None:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket bound to the port; it listens only once the worker does, with the model loaded."""
+    """Return a socket bound to the port; it listens only once the worker does, with the model loaded.
+
+    In the host's network, one that comes beside another of ours takes over from it, as adapters/ports.py tells; the
+    program of the first that listens stays, and that of a later one goes when it joins.
+    """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((host, port))
+    instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 1), 8)
+    program = struct.pack("@HP", 1, ctypes.addressof(instruction))
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, 51, program)  # SO_ATTACH_REUSEPORT_CBPF: connections to the newest
     return listener
 
 
