@@ -33,18 +33,29 @@ def main() -> None:
 def bound(host: str, port: int) -> socket.socket:
     """Return a socket bound to the port; it listens only once the worker does, with the model loaded.
 
-    In the host's network, one that comes beside another of ours takes over from it, as adapters/ports.py tells; the
-    program of the first that listens stays, and that of a later one goes when it joins.
+    In the host's network, one that comes beside another of ours takes over from it, as adapters/ports.py tells: the
+    program that says so is the first one's, and who joins with one of his own is not let in.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((host, port))
-    instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 1), 8)
-    program = struct.pack("@HP", 1, ctypes.addressof(instruction))
-    with contextlib.suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, 51, program)  # SO_ATTACH_REUSEPORT_CBPF: connections to the newest
+    if not _listened(port):
+        instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 1), 8)
+        program = struct.pack("@HP", 1, ctypes.addressof(instruction))
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, 51, program)  # SO_ATTACH_REUSEPORT_CBPF: to the newest
     return listener
+
+
+def _listened(port: int) -> bool:
+    """Return whether somebody listens on the port already, in the network that we see (proc(5), /proc/net/tcp)."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
+            if any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows):
+                return True
+    return False
 
 
 def _leave(*_: object) -> None:

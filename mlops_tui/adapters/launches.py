@@ -58,6 +58,7 @@ def words(engine: Engine, launch: Launch) -> list[str]:
         said += ["--publish", f"{host}:{launch.port}:{PORT}"]
     if engine.name == "podman":
         said += ["--http-proxy=false"]  # it would hand the caller's proxies on, with their passwords
+        said += ["--read-only-tmpfs=false"]  # it would make /run and /var/tmp writable, too
     said += ["--volume", f"{launch.spool.resolve()}:{SPOOL}:z", "--label", f"{DEPLOYMENT}={launch.deployment}"]
     said += ["--label", f"{WORKSPACE}={launch.workspace}"] if launch.workspace else []
     return said + [word for name, text in sorted(variables.items()) for word in ("--env", f"{name}={text}")]

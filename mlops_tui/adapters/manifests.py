@@ -1,4 +1,4 @@
-"""A Bento's image as others run it: a compose file and a Kubernetes manifest, with as few rights as our own containers."""
+"""A Bento's image as others run it: a compose file and a Kubernetes manifest, as few rights in them as we give."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The Bento's name as a DNS label, which is what services are called by (RFC 1123)."""
-        return re.sub(r"[^a-z0-9-]+", "-", self.bento.partition(":")[0])[:50].strip("-") or "model"
+        """The Bento's name as what Services are called by: letters, digits and hyphens, first a letter (RFC 1035)."""
+        name = re.sub(r"[^a-z0-9-]+", "-", self.bento.partition(":")[0])[:50].strip("-")
+        return name if name[:1].isalpha() else f"model-{name}".strip("-")
 
     @property
     def variables(self) -> dict[str, str]:
