@@ -103,6 +103,17 @@ def containerfile(recipe: Recipe) -> str:
     )
 
 
+def wheels(folder: Path) -> list[Path]:
+    """Return the wheels of a folder; raises InvalidInput if there are none."""
+    found = sorted(folder.glob("*.whl"))
+    if not found:
+        hint = (
+            f"pip download --require-hashes --only-binary=:all: -d {folder} -r the Bento's env/python/requirements.txt"
+        )
+        raise InvalidInput(f"no wheels in {folder}", hint)
+    return found
+
+
 def write(recipe: Recipe, context: Path) -> Path:
     """Write the Containerfile and all that it copies into an empty folder, and return its path.
 
@@ -128,9 +139,7 @@ def write(recipe: Recipe, context: Path) -> Path:
 
 def _take_wheels(folder: Path, target: Path) -> None:
     """Link, or else copy, a folder's wheels beside the Containerfile: an engine reads nothing outside of it."""
-    found = sorted(folder.glob("*.whl"))
-    if not found:
-        raise InvalidInput(f"no wheels in {folder}", f"pip download --require-hashes --only-binary=:all: -d {folder} …")
+    found = wheels(folder)
     target.mkdir()
     for wheel in found:
         try:

@@ -102,21 +102,33 @@ def test_the_image_says_what_is_in_it(here: Here, image: Image) -> None:
     assert about["User"] == "10001:0"
     assert about["Volumes"] == {"/spool": {}}
     assert list(about["ExposedPorts"]) == ["3000/tcp"]
-    assert told["HealthCheck"]["Test"][0] == "CMD", "the OCI format would have dropped it"
+    assert told["Healthcheck"]["Test"][0] == "CMD", "the OCI format would have dropped it"
     assert image == images.find(here.engine, NAME)
     assert image.id.startswith("sha256:")
     base = images.find(here.engine, here.base)
     assert 0 < image.size - base.size < 500e6, "bytes that are added to the base"
 
 
-def test_the_same_bento_gives_the_same_image(here: Here, image: Image) -> None:
-    recipe = Recipe(served.store()[2].folder, LABELS, here.base, here.wheels)
+@pytest.mark.parametrize("name", ["podman", "buildah"])
+def test_every_engine_makes_the_same_layers_of_the_same_bento(name: str, here: Here, image: Image) -> None:
+    if not shutil.which(name):
+        pytest.skip(f"there is no {name} here")
+    engine, called = engines.find(name), f"{NAME}-{name}"
     try:
-        assert images.build(here.engine, recipe, f"{NAME}-again").id == image.id
+        again = images.build(engine, Recipe(served.store()[2].folder, LABELS, here.base, here.wheels), called)
+        assert (again.engine, again.reference) == (name, called)
+        assert again.size == pytest.approx(image.size, rel=0.01)
+        assert layers(here, called) == layers(here, NAME)
     finally:
-        images.remove(here.engine, f"{NAME}-again")
+        images.remove(engine, called)
     with pytest.raises(NotFound, match="no image"):
-        images.find(here.engine, f"{NAME}-again")
+        images.find(engine, called)
+
+
+def layers(here: Here, name: str) -> list[str]:
+    """The hashes of an image's layers, each of all bytes, modes and times in it."""
+    found: list[str] = json.loads(engines.call(here.engine, "image", "inspect", name))[0]["RootFS"]["Layers"]
+    return found
 
 
 def test_it_answers_as_the_model_does(running: Container, launch: Launch) -> None:

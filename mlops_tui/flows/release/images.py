@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlops_tui.adapters import bento as store
 from mlops_tui.adapters import engines, images, manifests
-from mlops_tui.adapters.containerfile import Recipe, default_base, reference
+from mlops_tui.adapters.containerfile import Recipe, default_base, reference, wheels
 from mlops_tui.adapters.files import unfinished
 from mlops_tui.adapters.images import Image
 from mlops_tui.errors import External, InvalidInput, MlopsError, near_miss
@@ -38,10 +38,11 @@ def containerize(workspace: Workspace, name: str, options: Options) -> tuple[Ben
     """
     bento = bentos.find(workspace, name)
     folder = store.find(workspace.home / "bentos", bento.tag).folder
+    recipe = Recipe(folder, labels(bento), reference(options.base or default_base(), "base image"), options.wheels)
+    called = reference(options.tag or images.default_reference(bento.tag), "image name")
+    if recipe.wheels:
+        wheels(recipe.wheels)  # what was said wrongly comes before what this machine lacks
     engine = engines.find(options.engine)
-    wheels = options.wheels.absolute() if options.wheels else None
-    recipe = Recipe(folder, labels(bento), options.base or default_base(), wheels)
-    called = options.tag or images.default_reference(bento.tag)
     workspace.report(Progress("image", f"building {called} on {recipe.base} with {engine.name}"))
     image = images.build(engine, recipe, called, lambda line: _told(workspace, line))
     with workspace.catalogue.write(workspace.now()) as act:
