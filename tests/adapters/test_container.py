@@ -18,17 +18,27 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
+import polars as pl
 import pytest
 
+from mlops_tui.adapters import bento as store
 from mlops_tui.adapters import containers, engines, images, ports, spool
 from mlops_tui.adapters.containerfile import Recipe
 from mlops_tui.adapters.containers import Container, State
 from mlops_tui.adapters.engines import Engine
 from mlops_tui.adapters.images import Image
 from mlops_tui.adapters.launches import Launch
+from mlops_tui.core import requests, scoring
 from mlops_tui.errors import External, NotFound
+from mlops_tui.flows import keep
+from mlops_tui.flows.release import bentos
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Calibration, Signature, Transform, from_json
+from tests import workspaces
 from tests.adapters import served
 from tests.adapters.listening import until
+from tests.cli.called import call
 
 pytestmark = pytest.mark.slow
 NAME = f"localhost/mlops-test/tiny:{os.getpid()}"
@@ -136,6 +146,41 @@ def test_it_answers_as_the_model_does(running: Container, launch: Launch) -> Non
     assert predict(launch) == list(served.golden(served.booster()).answers)
     about = httpx.get(f"{launch.url}/metadata").json()
     assert (about["model"], about["approved"], about["pid"]) == ("tiny:3", False, 1)
+
+
+def test_the_command_makes_an_image_that_answers_bit_for_bit(
+    here: Here, built: Workspace, launch: Launch, tmp_path: Path
+) -> None:
+    words = ["flight-delay:1", "--tag", f"{NAME}-flights", "--base", here.base, "--wheels", str(here.wheels)]
+    said = call(built.root, "bentos", "containerize", *words, "--json").json
+    assert (said["image"], said["engine"], said["model"], said["version"]) == (words[2], "podman", "flight-delay", 1)
+    (event,) = [one for one in keep.events(built, None, 9) if one.action == "bento.containerized"]
+    assert (event.subject, event.details["id"]) == (said["tag"], said["id"])
+    bento = bentos.find(built, said["tag"])
+    about = json.loads(engines.call(here.engine, "image", "inspect", said["image"]))[0]
+    assert about["Config"]["Labels"]["io.mlops-tui.content"] == bento.key
+    flights = replace(launch, image=said["image"], deployment="flight-delay")
+    try:
+        container = containers.run(flights)
+        containers.wait_ready(flights, container, "flight-delay:1")
+        scorer, frame = in_process(store.find(built.home / "bentos", bento.tag).folder / "src" / "model", built)
+        for part in frame.iter_slices(1000):
+            answer = httpx.post(f"{flights.url}/predict", json=requests.to_json_rows(part)).json()["predictions"]
+            assert answer == msgspec.json.decode(msgspec.json.encode(scoring.answers(scorer, part)))
+        containers.remove(container)
+    finally:
+        images.remove(here.engine, said["image"])
+
+
+def in_process(model: Path, workspace: Workspace) -> tuple[scoring.Scorer, pl.DataFrame]:
+    """A Bento's model, and 10,000 flights that it trained on or did not, as requests bring them."""
+    signature = from_json((model / "signature.json").read_bytes(), Signature)
+    transform = from_json((model / "transform.json").read_bytes(), Transform)
+    fitted = model / "calibration.json"
+    calibration = from_json(fitted.read_bytes(), Calibration) if fitted.exists() else None
+    scorer = scoring.load((model / "booster.txt").read_text(), transform, signature, calibration)
+    flights = pl.read_parquet(workspaces.SAMPLE / "flights" / "2013-0[139].parquet").head(10_000)
+    return scorer, flights.select(one.name for one in signature.inputs)
 
 
 def test_it_may_do_nothing_but_answer_and_spool(here: Here, running: Container) -> None:
