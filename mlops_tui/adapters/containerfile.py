@@ -24,6 +24,8 @@ PROBE = (
 )
 # By content, as times are not kept: a cold start without takes three times the CPU, and nothing can be written later.
 COMPILE = "PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash"
+FETCH_GOMP = "apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1"
+NO_GOMP = "echo 'the base has no libgomp1, and nothing is fetched with --wheels' >&2; exit 1"
 TEMPLATE = """\
 FROM {base} AS build
 {wheels}COPY requirements.txt /build/requirements.txt
@@ -32,7 +34,7 @@ RUN python3 -m venv /build/pip && python3 -m venv --without-pip /opt/venv \\
     --require-hashes --only-binary=:all:{offline} -r /build/requirements.txt
 # LightGBM's wheel needs libgomp, which slim images leave out: it goes with the packages, wherever it comes from.
 RUN gomp() {{ find /usr/lib /usr/local/lib -name libgomp.so.1 | head -n 1; }} \\
- && if [ -z "$(gomp)" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1; fi \\
+ && if [ -z "$(gomp)" ]; then {fetch_gomp}; fi \\
  && cp -L "$(gomp)" /opt/venv/lib/libgomp.so.1
 # Nobody runs tests, installers or type checkers in there; numpy.testing imports one module of its tests.
 RUN find /opt/venv/bin -mindepth 1 ! -name 'python*' -exec rm -rf {{}} + \\
@@ -93,6 +95,7 @@ def containerfile(recipe: Recipe) -> str:
         base=base,
         wheels="COPY wheels /build/wheels\n" if recipe.wheels else "",
         offline=" --no-index --find-links /build/wheels" if recipe.wheels else "",
+        fetch_gomp=NO_GOMP if recipe.wheels else FETCH_GOMP,
         labels="\n".join(f"LABEL {_quoted(key)}={_quoted(text)}" for key, text in sorted(recipe.labels.items())),
         uid=UID,
         gid=GID,
