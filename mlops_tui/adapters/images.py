@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,12 +18,13 @@ from mlops_tui.errors import External, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image in an engine's store: its reference, its id "sha256:…", its size in bytes, the engine's name."""
+    """An image in an engine's store: its reference, its id "sha256:…", its size in bytes, the engine's name, labels."""
 
     reference: str
     id: str
     size: int
     engine: str
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def default_reference(tag: str) -> str:
@@ -42,11 +43,9 @@ def build(engine: Engine, recipe: Recipe, name: str, told: Callable[[str], None]
     """
     containerfile.reference(name, "image name")
     with tempfile.TemporaryDirectory(prefix="mlops-image-") as folder:
-        context, ids = Path(folder, "context"), Path(folder, "id")
-        context.mkdir()
-        file = containerfile.write(recipe, context)
-        words = ["build", "--file", str(file), "--tag", name, "--iidfile", str(ids), *_flags(engine, recipe)]
-        engines.follow(engine, [*words, str(context)], told)
+        file = containerfile.write(recipe, Path(folder))
+        words = ["build", "--file", str(file), "--tag", name, *_flags(engine, recipe), folder]
+        engines.follow(engine, words, told)
     return find(engine, name)
 
 
@@ -60,25 +59,27 @@ def _flags(engine: Engine, recipe: Recipe) -> list[str]:
 
 def find(engine: Engine, name: str) -> Image:
     """Return an image of the engine's store; raises NotFound if there is none of that name."""
-    if engine.name == "buildah":
-        return _find_with_buildah(engine, name)
-    done = engines.attempt(engine, "image", "inspect", "--format", "{{.Id}} {{.Size}}", name)
+    asked = ("inspect", "--type", "image") if engine.name == "buildah" else ("image", "inspect")
+    done = engines.attempt(engine, *asked, name)
     if done.returncode:
         raise _not_found(engine, name, done.stderr)
-    id_, size = done.stdout.split()
-    return Image(name, f"sha256:{id_.removeprefix('sha256:')}", int(size), engine.name)
+    try:
+        told = msgspec.json.decode(done.stdout)
+        id_, size, labels = _of_buildah(told) if engine.name == "buildah" else _of_podman(told[0])
+    except (LookupError, TypeError, msgspec.MsgspecError) as error:
+        raise External(f"{engine.name} tells of its images in an unknown way: {error!r}") from None
+    return Image(name, f"sha256:{id_.removeprefix('sha256:')}", size, engine.name, labels or {})
 
 
-def _find_with_buildah(engine: Engine, name: str) -> Image:
-    done = engines.attempt(engine, "inspect", "--type", "image", name)
-    if done.returncode:
-        raise _not_found(engine, name, done.stderr)
-    about = msgspec.json.decode(done.stdout)
-    with contextlib.suppress(KeyError, TypeError, msgspec.MsgspecError):
-        layers = msgspec.json.decode(about["Manifest"])["layers"]
-        size = sum(layer["size"] for layer in layers)
-        return Image(name, f"sha256:{about['FromImageID']}", size, engine.name)
-    raise External(f"buildah does not say what image {name} is")
+def _of_podman(told: dict[str, Any]) -> tuple[str, int, dict[str, str] | None]:
+    """What podman and docker tell of an image."""
+    return told["Id"], told["Size"], told["Config"].get("Labels")
+
+
+def _of_buildah(told: dict[str, Any]) -> tuple[str, int, dict[str, str] | None]:
+    """What buildah tells of an image: a manifest inside of a text, with the sizes of layers."""
+    layers = msgspec.json.decode(told["Manifest"])["layers"]
+    return told["FromImageID"], sum(layer["size"] for layer in layers), told["Docker"]["config"].get("Labels")
 
 
 def _not_found(engine: Engine, name: str, said: str) -> NotFound | External:

@@ -6,6 +6,7 @@ user, to whom the spool is given: root reads it all the same, and nobody serves 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,5 +73,6 @@ def user(engine: Engine, spool: Path) -> list[str]:
         return [*same, "--user", f"{owner.st_uid}:{owner.st_gid}"]
     if owner.st_uid == 0:
         for path in (spool, *spool.rglob("*")):
-            os.chown(path, UID, -1, follow_symlinks=False)
+            with contextlib.suppress(FileNotFoundError):  # gathered and removed meanwhile
+                os.chown(path, UID, -1, follow_symlinks=False)
     return ["--user", f"{owner.st_uid or UID}:{owner.st_gid}"]

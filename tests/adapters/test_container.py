@@ -33,6 +33,8 @@ from mlops_tui.core import requests, scoring
 from mlops_tui.errors import External, NotFound
 from mlops_tui.flows import keep
 from mlops_tui.flows.release import bentos
+from mlops_tui.flows.release import images as made
+from mlops_tui.flows.release.images import Options
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Calibration, Signature, Transform, from_json
 from tests import workspaces
@@ -128,6 +130,7 @@ def test_every_engine_makes_the_same_layers_of_the_same_bento(name: str, here: H
         again = images.build(engine, Recipe(served.store()[2].folder, LABELS, here.base, here.wheels), called)
         assert (again.engine, again.reference) == (name, called)
         assert again.size == pytest.approx(image.size, rel=0.01)
+        assert LABELS.items() <= again.labels.items()
         assert layers(here, called) == layers(here, NAME)
     finally:
         images.remove(engine, called)
@@ -157,8 +160,10 @@ def test_the_command_makes_an_image_that_answers_bit_for_bit(
     (event,) = [one for one in keep.events(built, None, 9) if one.action == "bento.containerized"]
     assert (event.subject, event.details["id"]) == (said["tag"], said["id"])
     bento = bentos.find(built, said["tag"])
-    about = json.loads(engines.call(here.engine, "image", "inspect", said["image"]))[0]
-    assert about["Config"]["Labels"]["io.mlops-tui.content"] == bento.key
+    options = Options(said["image"], engine="podman")
+    assert made.current(bento, options) == images.find(here.engine, said["image"])
+    assert made.current(replace(bento, key="of something else"), options) is None
+    assert made.current(bento, replace(options, tag="localhost/mlops-test/none:1")) is None
     flights = replace(launch, image=said["image"], deployment="flight-delay")
     try:
         container = containers.run(flights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ from mlops_tui.adapters import engines, images, manifests
 from mlops_tui.adapters.containerfile import Recipe, default_base, reference, wheels
 from mlops_tui.adapters.files import unfinished
 from mlops_tui.adapters.images import Image
-from mlops_tui.errors import External, InvalidInput, MlopsError, near_miss
+from mlops_tui.errors import External, InvalidInput, MlopsError, NotFound, near_miss
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import bentos
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Bento, Progress
 
 STEP = re.compile(r"(\[\d+/\d+\] )?STEP |#\d+ \[")  # how podman and buildah, and docker, begin a step
+CONTENT = "io.mlops-tui.content"
 KINDS = {"compose": manifests.compose, "kubernetes": manifests.kubernetes}
 
 
@@ -37,20 +39,38 @@ def containerize(workspace: Workspace, name: str, options: Options) -> tuple[Ben
     Raises NotFound if there is no such Bento, External if there is no engine or it fails.
     """
     bento = bentos.find(workspace, name)
+    return bento, build(workspace, bento, options)
+
+
+def build(workspace: Workspace, bento: Bento, options: Options) -> Image:
+    """Build the image of a Bento and note it; an engine that has built its layers before takes them over."""
     folder = store.find(workspace.home / "bentos", bento.tag).folder
-    recipe = Recipe(folder, labels(bento), reference(options.base or default_base(), "base image"), options.wheels)
-    called = reference(options.tag or images.default_reference(bento.tag), "image name")
+    base, called = reference(options.base or default_base(), "base image"), _called(bento, options)
+    recipe = Recipe(folder, labels(bento), base, options.wheels)
     if recipe.wheels:
         wheels(recipe.wheels)  # what was said wrongly comes before what this machine lacks
     engine = engines.find(options.engine)
-    workspace.report(Progress("image", f"building {called} on {recipe.base} with {engine.name}"))
+    workspace.report(Progress("image", f"building {called} on {base} with {engine.name}"))
     image = images.build(engine, recipe, called, lambda line: _told(workspace, line))
     with workspace.catalogue.write(workspace.now()) as act:
         act.record(
             "bento.containerized", bento.tag, model=f"{bento.model}:{bento.version}", approved=bento.approved,
-            image=image.reference, id=image.id, base=recipe.base, engine=engine.name,
+            image=image.reference, id=image.id, base=base, engine=engine.name,
         )  # fmt: skip
-    return bento, image
+    return image
+
+
+def current(bento: Bento, options: Options) -> Image | None:
+    """Return the image of exactly this Bento that an engine has under its name, or None; its label has the hash."""
+    with contextlib.suppress(NotFound):
+        image = images.find(engines.find(options.engine), _called(bento, options))
+        if image.labels.get(CONTENT) == bento.key:
+            return image
+    return None
+
+
+def _called(bento: Bento, options: Options) -> str:
+    return reference(options.tag or images.default_reference(bento.tag), "image name")
 
 
 def labels(bento: Bento) -> dict[str, str]:
@@ -61,7 +81,7 @@ def labels(bento: Bento) -> dict[str, str]:
         "org.opencontainers.image.version": version,
         "io.mlops-tui.model": f"{bento.model}:{bento.version}",
         "io.mlops-tui.bento": bento.tag,
-        "io.mlops-tui.content": bento.key,
+        CONTENT: bento.key,
         "io.mlops-tui.approved": "true" if bento.approved else "false",
     }
 
