@@ -79,7 +79,7 @@ def answer(served: Served, asked: Asked) -> Reply:
         return _with_odd(refusal(422, "invalid_input", error.message, problems), found)
     except InvalidInput as error:  # an expression that these values break, such as CAST('x' AS INT)
         return _with_odd(refusal(422, "invalid_input", error.message, []), found)
-    except (ValueError, RecursionError, MemoryError) as error:
+    except (ValueError, RecursionError, MemoryError, bodies.PANIC) as error:
         return _with_odd(refusal(400, "invalid_input", str(error)[:300] or "the body cannot be read", []), found)
     except _TooMany as error:
         return _too_many(asked.path, *error.args)
@@ -162,7 +162,7 @@ def _read(served: Served, asked: Asked, found: Oddities) -> list[list[Any]]:
     """Return the columns of a body that the decoder does not read; raises BadRows, ValueError, _TooMany."""
     policy, signature = served.serving.inputs, served.signature
     if asked.sent == "arrow":
-        frame = bodies.arrow_frame(asked.body)
+        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows + 1)
         if not frame.height:
             raise ValueError("there is no row: send at least one")
         return bodies.frame_columns(signature, frame, policy, found)
@@ -210,6 +210,6 @@ def _as_json(served: Served, asked: Asked) -> bytes:
         rows = bodies.csv_rows(served.signature, asked.body)
     else:
         known = [*(one.name for one in served.signature.inputs), *served.signature.extras]
-        frame = bodies.arrow_frame(asked.body)
+        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows)
         rows = requests.to_json_rows(frame.select([name for name in known if name in frame.columns]))
     return msgspec.json.encode({"rows": rows})

@@ -84,7 +84,7 @@ class App:
                 served, role, reply = await self._post(scope, headers, receive, request_id, begun)
             elif reply is None:
                 reply = self._get(served, path)
-        except Exception:
+        except (Exception, bodies.PANIC):
             log.exception("request %s failed", request_id)
             reply = refusal(500, "bug", f"this is a fault of the service; its log has request {request_id}")
         finally:

@@ -6,6 +6,8 @@ import json
 from importlib import resources
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -25,9 +27,8 @@ def loaded(text: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_compose_files_fit_their_schema(part: Part) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    vendor = pytest.importorskip("check_jsonschema.builtin_schemas.vendor")
-    schema = json.loads((resources.files(vendor) / "compose-spec.json").read_text(encoding="utf-8"))
+    vendored = resources.files("check_jsonschema.builtin_schemas.vendor")
+    schema = json.loads((vendored / "compose-spec.json").read_text(encoding="utf-8"))
     (found,) = loaded(manifests.compose(part))
     validator = jsonschema.validators.validator_for(schema)
     validator.check_schema(schema)
@@ -39,13 +40,12 @@ def test_compose_files_fit_their_schema(part: Part) -> None:
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 @pytest.mark.parametrize("version", ["1.29", "1.34"])
 def test_kubernetes_manifests_fit_their_schema(part: Part, version: str) -> None:
-    validate = pytest.importorskip("kubernetes_validate")
     found = loaded(manifests.kubernetes(part))
     for one in found:
-        validate.validate(one, version, strict=True)
+        kubernetes_validate.validate(one, version, strict=True)
     found[1]["spec"]["template"]["spec"]["containers"][0]["securityContext"]["readOnly"] = True
-    with pytest.raises(validate.ValidationError):
-        validate.validate(found[1], version, strict=True)
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(found[1], version, strict=True)
 
 
 def test_a_compose_service_has_few_rights_and_is_there_for_this_machine_only() -> None:
