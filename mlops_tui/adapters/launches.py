@@ -16,7 +16,7 @@ from mlops_tui.adapters.engines import Engine
 from mlops_tui.adapters.processes import DRAIN_SECONDS, Server
 
 DEPLOYMENT, WORKSPACE = "io.mlops-tui.deployment", "io.mlops-tui.workspace"
-RESTARTS = 5
+RESTARTS, KEYS = 5, "/keys"
 RIGHTS = (
     "--read-only", "--tmpfs", "/tmp:rw,nosuid,nodev,size=256m,mode=1777", "--cap-drop", "all",
     "--security-opt", "no-new-privileges", "--restart", f"on-failure:{RESTARTS}", "--pull", "never",
@@ -29,7 +29,8 @@ class Launch:
     """What to run and where: an image, the deployment it answers as, the folder that is its spool, an address.
 
     `host_network` shares this machine's network: then a new version can be started `beside` the old one, on its port,
-    and no request is lost between them. `variables` are further ones of the environment, `workspace` labels it.
+    and no request is lost between them. `variables` are further ones of the environment, `workspace` labels it. `keys`
+    is where a file of API keys is, or may come to be; its folder is there to be read.
     """
 
     image: str
@@ -38,6 +39,7 @@ class Launch:
     host: str = "127.0.0.1"
     port: int = 3000
     variables: dict[str, str] = field(default_factory=dict)
+    keys: Path | None = None
     workspace: str = ""
     host_network: bool = False
     beside: bool = False
@@ -61,6 +63,9 @@ def words(engine: Engine, launch: Launch) -> list[str]:
         said += ["--http-proxy=false"]  # it would hand the caller's proxies on, with their passwords
         said += ["--read-only-tmpfs=false"]  # it would make /run and /var/tmp writable, too
     said += ["--volume", f"{launch.spool.resolve()}:{SPOOL}:z", "--label", f"{DEPLOYMENT}={launch.deployment}"]
+    if launch.keys is not None:
+        said += ["--volume", f"{launch.keys.parent.resolve()}:{KEYS}:ro,z"]
+        variables |= {"MLOPS_KEYS": f"{KEYS}/{launch.keys.name}"}
     said += ["--label", f"{WORKSPACE}={launch.workspace}"] if launch.workspace else []
     return said + [word for name, text in sorted(variables.items()) for word in ("--env", f"{name}={text}")]
 

@@ -320,6 +320,7 @@ def _deployment_keys(item: Deployment) -> dict[str, Any]:
         "name": item.name, "model": item.model, "version": item.version, "url": item.url, "state": state(item),
         "bento": item.bento, "pid": item.pid, "user": item.user, "started_at": item.started_at,
         "stopped_at": item.stopped_at, "mode": item.mode, "share": item.share, "reason": item.reason,
+        "container": item.container or None,
     }  # fmt: skip
 
 
@@ -354,6 +355,9 @@ def deployments_start(
         int | None, typer.Option(min=1, max=65535, help="The port; else that of [serve], else as before, else 3000.")
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to bind; else as with --port, else 127.0.0.1.")] = None,
+    container: Annotated[
+        bool | None, typer.Option("--container/--process", help="As a container of its image, or not; else as before.")
+    ] = None,
     shadow: Annotated[bool, typer.Option("--shadow", help="Beside what serves: score all, answer nothing.")] = False,
     canary: Annotated[
         str | None, typer.Option(help="Beside what serves: answer this share of the requests, as in 10%.")
@@ -367,7 +371,7 @@ def deployments_start(
     if shadow or canary is not None:
         return _challenge(model, name, _share(canary) if not shadow else None, unapproved, as_json)
     with output.workspace(as_json=as_json) as workspace:
-        item, started = flow.start(workspace, model, flow.Place(name, host, port), unapproved=unapproved)
+        item, started = flow.start(workspace, model, flow.Place(name, host, port, container), unapproved=unapproved)
     text = f"{item.name} {'serves' if started else 'already serves'} {item.model}:{item.version} at {item.url}"
     output.emit({**_deployment_keys(item), "started": started}, as_json, text)
 
@@ -488,5 +492,5 @@ def deployments_logs(
     from mlops_tui.flows.release import deployments as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        found = list(flow.last_lines(flow.log_file(workspace, name), lines))
+        found = flow.log_lines(workspace, name, lines)
     output.emit({"items": found}, as_json, lambda: "\n".join(found))

@@ -202,7 +202,8 @@ def keys_text(name: str, known: KeyFile) -> str:
 
 def deployment_text(item: dict[str, Any], traffic: Traffic, history: Sequence[Deployment]) -> str:
     """A deployment, what it answers, what served under its name before, and a request that works."""
-    hidden = ("traffic", "history", "challenger", "mode", "share", *(() if item["reason"] else ("reason",)))
+    empty = [name for name in ("reason", "container") if not item[name]]
+    hidden = ("traffic", "history", "challenger", "mode", "share", *empty)
     plain: list[tuple[str, object]] = [(key, value) for key, value in item.items() if key not in hidden]
     beside = beside_text(item["challenger"])
     head = facts([*plain, *([("beside", beside)] if beside else []), *_traffic_pairs(traffic)])

@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mlops_tui.records import Serving, from_json
 from mlops_tui.service.guard import keys_from_environment
 from mlops_tui.service.http import App
 from mlops_tui.service.roles import Cast
@@ -49,7 +50,9 @@ def _open(app: App, folder: Path) -> None:
     """Load the models, and begin to look at the files that say which and who may ask."""
     logging.getLogger("uvicorn.access").propagate = False  # else every request is made into a line that nobody reads
     control, loop = os.environ.get("MLOPS_CONTROL"), asyncio.get_running_loop()
-    cast = Cast(folder, Path(control) if control else None, loop.call_soon_threadsafe)
+    said = os.environ.get("MLOPS_SERVING")
+    serving = from_json(said.encode(), Serving) if said else None
+    cast = Cast(folder, Path(control) if control else None, loop.call_soon_threadsafe, serving)
     keys = keys_from_environment()
     app.open(cast, from_environment(os.environ), keys)
     cast.start(keys.refresh)

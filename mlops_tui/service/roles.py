@@ -76,17 +76,24 @@ class Roles:
 class Cast:
     """The roles as they are now, and the thread that changes them as the control file says.
 
-    `folder` is the Bento's own model, served where there is no control file. `call` runs a function on the event loop.
+    `folder` is the Bento's own model, served as `serving` says where there is no control file. `call` runs a function
+    on the event loop.
     """
 
-    def __init__(self, folder: Path, control: Path | None, call: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        control: Path | None,
+        call: Callable[[Callable[[], None]], object],
+        serving: Serving | None = None,
+    ) -> None:
         self._own, self._control, self._call = folder, control, call
         self._loaded: dict[tuple[str, int], Served] = {}
         self._stamp: tuple[int, int] | None = None
         self._looks: list[Callable[[], None]] = []
         self._ending = threading.Event()
         wanted = self._read()
-        self.now = self._roles(wanted) if wanted else Roles(0, self._model(str(folder)))
+        self.now = self._roles(wanted) if wanted else Roles(0, self._model(str(folder), serving))
         self._apply(self.now, wanted.reason if wanted else "started")
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 

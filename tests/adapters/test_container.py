@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -30,9 +31,9 @@ from mlops_tui.adapters.engines import Engine
 from mlops_tui.adapters.images import Image
 from mlops_tui.adapters.launches import Launch
 from mlops_tui.core import requests, scoring
-from mlops_tui.errors import External, NotFound
-from mlops_tui.flows import keep
-from mlops_tui.flows.release import bentos
+from mlops_tui.errors import External, NotFound, Refused
+from mlops_tui.flows import cycle, keep
+from mlops_tui.flows.release import approvals, bentos, deployments, keys, rollouts
 from mlops_tui.flows.release import images as made
 from mlops_tui.flows.release.images import Options
 from mlops_tui.flows.workspace import Workspace
@@ -321,3 +322,73 @@ def test_a_new_one_takes_over_beside_the_old_one_and_no_request_is_lost(launch: 
             thread.join()
     assert set(statuses) == {200}
     assert len(statuses) > 20
+
+
+def test_a_deployment_in_a_container_has_the_same_verbs(  # noqa: PLR0915 - one life, from start to stop
+    here: Here, built: Workspace
+) -> None:
+    workspaces.arrive(built, 3)
+    cycle.apply(built, "flight-delay")
+    approvals.approve(built, "flight-delay:2", "better")
+    names = []
+    for version in ("flight-delay:1", "flight-delay:2"):
+        bento, _ = bentos.build(built, version)
+        options = Options(base=here.base, wheels=here.wheels)
+        names.append(made.containerize(built, bento.tag, options)[1].reference)
+    place = deployments.Place(port=ports.free_port(), container=True)
+    try:
+        item, _ = deployments.start(built, "flight-delay:1", place)
+        assert item.container.startswith("podman:")
+        assert deployments.state(item) == "running"
+        row = requests.to_json_rows(in_process(model_of(built, "flight-delay:1"), built)[1].head(1))
+        key = keys.add(built, "flight-delay", "shop")
+        until(lambda: ask(item.url, row).status_code == 401)
+        assert ask(item.url, row, key).json()["model"] == "flight-delay:1"
+        keys.open_to_all(built, "flight-delay")
+        until(lambda: ask(item.url, row).status_code == 200)
+        with pytest.raises(Refused, match="is a container"):
+            rollouts.challenge(built, "flight-delay:2", None, rollouts.Beside("canary", 0.5))
+
+        seen: set[tuple[int, str]] = set()
+        done = threading.Event()
+
+        def client() -> None:
+            while not done.is_set():
+                answer = ask(item.url, row)
+                seen.add((answer.status_code, answer.headers["X-Model"]))
+
+        asking = threading.Thread(target=client)
+        asking.start()
+        try:
+            after, _ = deployments.start(built, "flight-delay:2", deployments.Place(port=item.port))
+            assert (after.version, bool(after.container)) == (2, True)
+            back, _ = rollouts.rollback(built, "flight-delay")
+        finally:
+            done.set()
+            asking.join()
+        assert (back.version, bool(back.container), deployments.state(item)) == (1, True, "down")
+        assert seen == {(200, "flight-delay:1"), (200, "flight-delay:2")}
+        assert len(containers.list_containers("flight-delay", str(built.root))) == 1
+        shown = call(built.root, "deployments", "show", "flight-delay", "--json").json
+        assert (shown["state"], shown["container"]) == ("running", back.container)
+        assert call(built.root, "deployments", "logs", "flight-delay").code == 0
+        process, _ = deployments.start(built, "flight-delay:1", deployments.Place(port=item.port, container=False))
+        assert (process.container, ask(process.url, row).status_code) == ("", 200)
+        assert containers.list_containers("flight-delay", str(built.root)) == []
+        assert deployments.stop(built, "flight-delay")[1]
+    finally:
+        for left in containers.list_containers(workspace=str(built.root)):
+            containers.remove(left.container)
+        with contextlib.suppress(NotFound):
+            deployments.stop(built, "flight-delay")
+        for name in names:
+            images.remove(here.engine, name)
+
+
+def model_of(workspace: Workspace, reference: str) -> Path:
+    return store.find(workspace.home / "bentos", bentos.find(workspace, reference).tag).folder / "src" / "model"
+
+
+def ask(url: str, rows: list[dict[str, Any]], key: str = "") -> httpx.Response:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.post(f"{url}/predict", json=rows, headers=headers)

@@ -167,17 +167,35 @@ def _obeyed(workspace: Workspace, item: Deployment, control: Control) -> Serves:
     raise Busy(f"'{item.name}' did not change to {control.model} within {READY_SECONDS:g} s")
 
 
+def alive(item: Deployment) -> bool:
+    """Return whether a deployment's process, or its container, runs."""
+    if item.container:
+        from mlops_tui.flows.release import contained
+
+        return contained.alive(item)
+    return processes.alive(item.pid, item.born)
+
+
+def stop(item: Deployment) -> bool:
+    """Stop a deployment's process, or its container; returns whether it ran."""
+    if item.container:
+        from mlops_tui.flows.release import contained
+
+        return contained.stop(item)
+    return processes.stop(item.pid, item.born)
+
+
 def stop_replaced(workspace: Workspace, old: Deployment) -> None:
     """Stop a server that another has taken over from, once busy connections have ended with an answer.
 
     A connection that is closed while its client sends a request would lose it.
     """
-    before = processes.told(runtime_of(workspace, old))
+    before = None if old.container else processes.told(runtime_of(workspace, old))
     if before is not None:
         with contextlib.suppress(MlopsError):  # one that hears nothing any more is stopped all the same
             tell(workspace, old, replace(before, leaving=True, reason="replaced"))
             time.sleep(LEAVING_SECONDS)
-    processes.stop(old.pid, old.born)
+    stop(old)
 
 
 def control_of(workspace: Workspace, want: Wanted, rival: Challenger | None = None, reason: str = "") -> Control:
