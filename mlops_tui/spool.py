@@ -162,16 +162,20 @@ class Spool:
         self._queue: deque[Item] = deque()
         self._added = self._shadowed = self._drained = 0  # bytes so far, each counted by one thread alone
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), False
+        self._sleeps = True
         self._quiet_until = 0.0
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
     def predicted(self, request_id: str, body: bytes, answer: bytes) -> None:
         """Keep what was answered to a request; called on one thread only, as is `labelled`."""
+        size = len(body) + len(answer) + ITEM_BYTES
         item = Item("predict", request_id, time.time(), body, answer)
-        if self._has_room(item):
-            self._added += len(body) + len(answer) + ITEM_BYTES
-            self._put(item)
+        if self._added + self._shadowed - self._drained + size > QUEUE_BYTES:
+            self._drop([item], "queue")
+            return
+        self._added += size
+        self._put(item)
 
     def shadowed(self, request_id: str, body: bytes, answer: bytes) -> None:
         """Keep what a challenger in the shadow would have answered; may be called on a thread of its own."""
@@ -207,7 +211,8 @@ class Spool:
 
     def _put(self, item: Item) -> None:
         self._queue.append(item)
-        if not self._wake.is_set():
+        if self._sleeps:
+            self._sleeps = False
             self._wake.set()
 
     def _run(self) -> None:
@@ -216,6 +221,7 @@ class Spool:
                 self._hurry.wait(PAUSE)  # labels and the end don't wait
             self._wake.clear()
             self._hurry.clear()
+            self._sleeps = True  # from here on what comes wakes it, though it may be written just now
             while self._queue:
                 self._drain()
             with contextlib.suppress(OSError):

@@ -55,13 +55,14 @@ def refusal(status: int, kind: str, message: str, problems: list[dict[str, Any]]
 
 def predict_row(served: Served, body: bytes, request_id: str) -> Reply | None:
     """Answer a JSON body of one row without a fault, the usual request, at once; None for any other body."""
-    rows = served.decoder.rows(body)
-    if rows is None or len(rows) != 1 or served.signature.task == "multiclass":
+    read = served.decoder.rows(body)
+    if read is None or len(read[0]) != 1 or served.signature.task == "multiclass":
         return None
-    found = served.watch.row(rows[0])
+    (row,), usual = read
+    found = None if usual and None not in row else served.watch.row(row)
     if found is not None and (found.refused or found.told or served.watch.nulls_range):
         return None
-    value = scoring.value_of_row(served.scorer, served.encoder.row(rows[0]))
+    value = scoring.value_of_row(served.scorer, served.encoder.row(row))
     told = scoring.told_value(served.signature, served.labels, value)
     body = msgspec.json.encode({"predictions": [told], "model": served.model, "request_id": request_id})
     return Reply(200, body, rows=1, odd=None if found is None else found.counts, values=(value,))
@@ -94,13 +95,13 @@ class _TooMany(Exception):
 
 def _matrix(served: Served, asked: Asked, found: Oddities) -> scoring.Floats:
     """Return the model's matrix of a request; raises BadRows, ValueError, _TooMany."""
-    rows = served.decoder.rows(asked.body) if asked.sent == "json" else None
-    if rows is not None and served.encoder.takes_all:
-        _check_count(served, asked, len(rows))
-        matrix = served.encoder.rows(rows)
-        if served.watch.matrix(matrix, found):
+    read = served.decoder.rows(asked.body) if asked.sent == "json" else None
+    if read is not None and served.encoder.takes_all:
+        _check_count(served, asked, len(read[0]))
+        matrix = served.encoder.rows(read[0])
+        if served.watch.matrix(matrix, read[1], found):
             return matrix
-    columns = columns_of_rows(rows) if rows is not None else _read(served, asked, found)
+    columns = columns_of_rows(read[0]) if read is not None else _read(served, asked, found)
     _check_count(served, asked, len(columns[0]))
     served.watch.columns(columns, found)
     refuse(found)

@@ -57,6 +57,7 @@ def _open(app: App, folder: Path) -> None:
     app.open(cast, from_environment(os.environ), keys)
     cast.start(keys.refresh)
     gc.collect()
+    gc.set_threshold(20_000, 20, 20)  # a request makes a few dozen objects, and no circles of them
     gc.freeze()  # what is loaded stays: a full collection need not look at it again in the middle of requests
 
 

@@ -295,12 +295,10 @@ class App:
         if shared is None:
             if len(self._heads) > 64:
                 self._heads.clear()
-            approved = b"true" if served.approved else b"false"
-            shared = self._heads[place] = [
-                (b"content-type", reply.kind.encode()),
-                (b"x-model", served.model.encode()),
-                (b"x-model-approved", approved),
-            ]
+            shared = [(b"content-type", reply.kind.encode()), (b"x-model", served.model.encode())]
+            if not served.approved:
+                shared.append((b"x-model-approved", b"false"))
+            self._heads[place] = shared
         head = [
             *shared,
             (b"content-length", str(len(reply.body)).encode()),

@@ -12,7 +12,7 @@ import numpy as np
 from mlops_tui import golden
 from mlops_tui.core import openapi, requests, scoring, sent_labels
 from mlops_tui.core.decode import Decoder
-from mlops_tui.core.inputs import Watch
+from mlops_tui.core.inputs import Watch, seen_categories
 from mlops_tui.core.matrix import Encoder
 from mlops_tui.counters import SHARES
 from mlops_tui.errors import Refused
@@ -66,8 +66,9 @@ def load(folder: Path) -> Served:
     watch = Watch(signature, transform, serving.inputs)
     labels = tuple(scoring.label_values(signature))
     encoded = msgspec.json.encode(described)
+    decoder = Decoder(signature, seen_categories(signature, transform))
     served = Served(
-        str(about["model"]), bool(about.get("approved")), scorer, signature, about, encoded, Decoder(signature),
+        str(about["model"]), bool(about.get("approved")), scorer, signature, about, encoded, decoder,
         Encoder(transform, signature), watch, serving, labels, key, _edges(signature, proof),
     )  # fmt: skip
     check(served, proof)
