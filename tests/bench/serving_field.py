@@ -125,25 +125,31 @@ def plain_bento(folder: Path, supervised: bool = True) -> Contestant:
     return Contestant("BentoML's worker", pid, port)
 
 
-def mlflow(folder: Path) -> Contestant | None:
-    """Start `mlflow models serve` of the same booster where `make bench` has installed MLflow, else None."""
+def mlflow(folder: Path, how: str = "signature") -> Contestant | None:
+    """Start `mlflow models serve` of the same booster where `make bench` has installed MLflow, else None.
+
+    `how` is "signature", by which MLflow checks requests as we do ours, or "plain": it checks nothing, and is faster.
+    """
     if not MLFLOW.exists():
         return None
-    saved, port = folder / "mlflow", free_port()
+    saved, port, name = folder / f"mlflow-{how}", free_port(), "MLflow" if how == "signature" else f"MLflow {how}"
     variables = {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{MLFLOW.parent}:{os.environ['PATH']}"}
     if not saved.exists():
-        command = [str(MLFLOW), str(HERE / "save_mlflow.py"), str(folder / "booster.txt"), str(saved)]
+        command = [str(MLFLOW), str(HERE / "save_mlflow.py"), _booster(folder), str(saved), how]
         subprocess.run(command, env=_environment(folder, variables), cwd=folder, check=True, capture_output=True)
     command = ["-m", "mlflow", "models", "serve", "-m", str(saved), "--env-manager", "local", "--host", "127.0.0.1"]
-    started = _spawn(folder, "mlflow", [str(MLFLOW), *command, "--port", str(port), "--workers", "1"], variables)
-    return Contestant("MLflow", started, port, "/invocations", "dataframe_records")
+    started = _spawn(folder, saved.name, [str(MLFLOW), *command, "--port", str(port), "--workers", "1"], variables)
+    return Contestant(name, started, port, "/invocations", "dataframe_records")
+
+
+def _booster(folder: Path) -> str:
+    (folder / "booster.txt").write_text(serving_model.booster(), encoding="utf-8")
+    return str(folder / "booster.txt")
 
 
 def _environment(folder: Path, more: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-    (folder / "booster.txt").write_text(serving_model.booster())
-    threads = {"OMP_NUM_THREADS": "1"}
-    return kept | threads | {"BENCH_MODEL": str(folder / "booster.txt")} | more
+    return kept | {"OMP_NUM_THREADS": "1", "BENCH_MODEL": _booster(folder)} | more
 
 
 def _spawn(

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, create_model
 
 NAMES = [f"feature_{at:02}" for at in range(30)]
-Row = create_model("Row", **{name: (float | None, ...) for name in NAMES})  # type: ignore[call-overload]
+Row = create_model("Row", **dict.fromkeys(NAMES, (float | None, ...)))  # type: ignore[call-overload]
 
 
 class Prediction(BaseModel):
