@@ -21,8 +21,9 @@ import lightgbm as lgb
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from mlops_tui.adapters.load import Load, Measured, Target, drive
 from tests.bench import serving_field, serving_model
-from tests.bench.driving import drive
+from tests.bench.driving import pace
 from tests.bench.measured import show
 from tests.bench.serving_field import Contestant
 
@@ -105,14 +106,30 @@ def kept() -> Iterator[None]:
     print(f"\n\n{told}")
 
 
-def leg(one: Contestant, requests: list[bytes], connections: int = CONNECTIONS, pace: float | None = None) -> Leg:
-    """Drive one contestant for some seconds; every answer must be a 200."""
+def driven(one: Contestant, requests: list[bytes], connections: int, seconds: float = SECONDS) -> Measured:
+    """Ask one contestant as fast as it answers; every answer must be a 200."""
+    found = drive(Target("127.0.0.1", one.port), requests, Load(connections, seconds))
+    assert set(found.statuses) == {200}, f"{one.name} answered {found.statuses}"
+    assert not found.failures, f"{one.name} failed: {found.failures}"
+    return found
+
+
+def leg(one: Contestant, requests: list[bytes], connections: int = CONNECTIONS) -> Leg:
+    """Drive one contestant for some seconds."""
     before = one.cpu()
-    driven = drive(one.port, requests, SECONDS, connections, pace)
+    found = driven(one, requests, connections)
     time.sleep(0.3)  # the spool's last lines are written after the answers, and are part of what they cost
-    used = one.cpu() - before
-    assert not driven.failed, f"{driven.failed} of {driven.sent} requests to {one.name} failed"
-    return Leg(driven.rate, used / len(driven.latencies) * 1e6, driven.percentile(0.5), driven.percentile(0.99))
+    cpu = (one.cpu() - before) / len(found.latencies) * 1e6
+    return Leg(found.requests_per_second, cpu, found.quantile(0.5) * 1e3, found.quantile(0.99) * 1e3)
+
+
+def paced_leg(one: Contestant, requests: list[bytes]) -> Leg:
+    """Ask one contestant at the pace that all are asked at."""
+    before = one.cpu()
+    found = pace(one.port, requests, SECONDS, CONNECTIONS, PACE)
+    assert not found.failed, f"{found.failed} of {found.sent} requests to {one.name} failed"
+    times, cpu = sorted(found.latencies), (one.cpu() - before) / len(found.latencies) * 1e6
+    return Leg(PACE, cpu, times[len(times) // 2] * 1e3, times[int(len(times) * 0.99)] * 1e3)
 
 
 def rounds(known: list[Contestant], run: Callable[[Contestant], Leg]) -> dict[str, list[Leg]]:
@@ -159,7 +176,7 @@ def test_latency_at_the_same_load(field: dict[str, Contestant]) -> None:
     known = [field[name] for name in ("ours", "bare", "constant")]
     requests = {one.name: one.requests(256, 1) for one in known}
     with on_core(1):
-        found = rounds(known, lambda one: leg(one, requests[one.name], pace=PACE))
+        found = rounds(known, lambda one: paced_leg(one, requests[one.name]))
     table = []
     for name, legs in found.items():
         by, low, high = ratios(legs, found["constant"], "p99")
@@ -265,7 +282,7 @@ def drive_some(one: Contestant) -> None:
     """Send some thousand one-row requests."""
     requests, done = one.requests(256, 1), 0
     while done < WARMING:
-        done += len(drive(one.port, requests, 0.5, CONNECTIONS).latencies)
+        done += len(driven(one, requests, CONNECTIONS, 0.5).latencies)
 
 
 def weight(process: psutil.Process) -> tuple[float, float]:
