@@ -274,17 +274,40 @@ def bentos_list(
 @bentos.command("export")
 def bentos_export(
     name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
-    path: Annotated[Path, typer.Argument(help="The .bento file to write, or a folder.")],
+    path: Annotated[Path, typer.Argument(help="The file to write, .bento or .yaml, or a folder.")],
+    kind: Annotated[str, typer.Option("--as", help="bento, compose or kubernetes.")] = "bento",
+    tag: Annotated[str | None, typer.Option(help="The image that a manifest names; else its usual one.")] = None,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a Bento to a file that `bentoml import` reads."""
-    from mlops_tui.flows.release import bentos as flow
+    """Write a Bento to a file that `bentoml import` reads, or how its image is run to a manifest."""
+    from mlops_tui.flows.release import images as flow
 
     output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
-        bento, written = flow.export(workspace, name, path)
+        bento, written = flow.export(workspace, name, path, kind, tag)
     output.emit({"tag": bento.tag, "path": str(written)}, as_json, f"{bento.tag} → {written}")
+
+
+@bentos.command("containerize")
+def bentos_containerize(
+    name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
+    tag: Annotated[str | None, typer.Option(help="The image's name; else localhost/mlops/BENTO:VERSION.")] = None,
+    base: Annotated[str | None, typer.Option(help="The base image, with Python; else the official slim one.")] = None,
+    engine: Annotated[str | None, typer.Option(help="podman, buildah or docker; else the first that is there.")] = None,
+    wheels: Annotated[Path | None, typer.Option(help="A folder of wheels: nothing is fetched then.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make an image of a Bento for podman, docker or Kubernetes: small, not root, its root file system read-only."""
+    from mlops_tui.flows.release import images as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        bento, image = flow.containerize(workspace, name, flow.Options(tag, base, engine, wheels))
+    value = {
+        "tag": bento.tag, "model": bento.model, "version": bento.version, "approved": bento.approved,
+        "image": image.reference, "id": image.id, "size": image.size, "engine": image.engine,
+    }  # fmt: skip
+    output.emit(value, as_json, lambda: texts.image_text(bento, image))
 
 
 # ── deployments ──────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from mlops_tui.texts.cells import bytes_text, cell
 from mlops_tui.texts.contest import tested
 
 if TYPE_CHECKING:
+    from mlops_tui.adapters.images import Image
     from mlops_tui.flows.queries.traffic import Traffic
     from mlops_tui.flows.release.models import Difference, Explanation, Listed, Shown
     from mlops_tui.records import AliasChange, Bento, Deployment, GateReport, KeyFile
@@ -138,6 +139,15 @@ def bento_text(bento: Bento, built: bool) -> str:
         ("parity", f"{parity.rows} golden rows through HTTP, largest difference {parity.max_difference:g}"),
         ("ready after", f"{parity.ready_seconds:.1f} s"),
         ("latency", f"p50 {parity.latency_ms_p50:.1f} ms, p99 {parity.latency_ms_p99:.1f} ms, one row a request"),
+    ])  # fmt: skip
+
+
+def image_text(bento: Bento, image: Image) -> str:
+    """An image, what is in it, and how it is run."""
+    return facts([
+        ("image", image.reference), ("id", image.id), ("size", bytes_text(image.size)), ("made by", image.engine),
+        ("bento", bento.tag), ("model", f"{bento.model}:{bento.version}"), ("approved", bento.approved),
+        ("next", f"mlops bentos export {bento.tag} . --as compose, or --as kubernetes"),
     ])  # fmt: skip
 
 

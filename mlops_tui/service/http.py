@@ -55,7 +55,6 @@ class App:
     def __init__(self, inner: Asgi | None = None) -> None:
         self.inner = inner
         self.in_flight = 0
-        self.draining = False
         self._pace: Pace | None = None
         self._heads: dict[tuple[str, bool, str], list[tuple[bytes, bytes]]] = {}
         self._started, self._number = os.urandom(10).hex(), 0
@@ -309,7 +308,7 @@ class App:
         ]
         if reply.headers:
             head += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
-        if self.draining:
+        if self.cast.now.leaving:
             head.append((b"connection", b"close"))
         return head
 

@@ -58,6 +58,7 @@ class Roles:
     rival: Served | None = None
     challenger: Challenger | None = None
     tallies: tuple[Tally, Tally] | None = None
+    leaving: bool = False
 
     @property
     def is_split(self) -> bool:
@@ -165,10 +166,10 @@ class Cast:
     def _roles(self, wanted: Control) -> Roles:
         live = self._model(wanted.folder, wanted.serving)
         if wanted.challenger is None:
-            return Roles(wanted.number, live)
+            return Roles(wanted.number, live, leaving=wanted.leaving)
         rival = self._model(wanted.challenger.folder, wanted.serving)
         tallies = (Tally(live.edges), Tally(live.edges)) if wanted.challenger.mode == "canary" else None
-        return Roles(wanted.number, live, rival, wanted.challenger, tallies)
+        return Roles(wanted.number, live, rival, wanted.challenger, tallies, wanted.leaving)
 
     def _model(self, folder: str, serving: Serving | None = None) -> Served:
         """The model of a folder; one that was loaded before is not loaded again, unless it was built anew."""

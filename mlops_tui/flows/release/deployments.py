@@ -135,7 +135,7 @@ def replace_server(workspace: Workspace, want: servers.Wanted, old: Deployment |
         processes.stop(deployment.pid, deployment.born)
         raise
     if old is not None:
-        processes.stop(old.pid, old.born)
+        servers.stop_replaced(workspace, old)
     servers.reap(workspace, want.name, deployment)
     return deployment
 
