@@ -53,6 +53,12 @@ class Contestant:
         """Return the seconds of CPU that all of its processes have taken."""
         return sum(sum(one.cpu_times()[:2]) for one in self.tree())
 
+    def may_use(self, cores: list[int]) -> None:
+        """Let all of its threads run on these cores only, and those that they will start."""
+        for thread in (thread for one in self.tree() for thread in one.threads()):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread.id, cores)
+
     def worker(self) -> psutil.Process:
         """Return the process that answers: the largest."""
         return max(self.tree(), key=lambda one: one.memory_info().rss)
