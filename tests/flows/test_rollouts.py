@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from mlops_tui.adapters import ports, processes, spool
@@ -187,6 +188,11 @@ def test_a_canary_that_breaks_its_bounds_is_taken_back_by_itself_and_says_why(
     assert set(answerers(client, sent[0], [str(number) for number in range(40)])) == {f"{NAME}:1"}
     assert 'mlops_swaps_total{reason="withdrawn"} 1.0' in client.get("/metrics").text
     assert rollouts.challenger(served, NAME) is not None  # until somebody looks
+    (worker,) = psutil.Process(deployments.get(served, NAME).pid).children()
+    worker.kill()  # and a worker that dies meanwhile does not bring it back
+    until(lambda: (found := processes.serves(runtime)) and found.pid != worker.pid)
+    assert processes.serves(runtime).withdrawn == said.withdrawn
+    assert set(answerers(client, sent[0], [str(number) for number in range(40)])) == {f"{NAME}:1"}
     shown = call(served.root, "deployments", "show", NAME)
     assert "taken back by itself" in shown.out
     assert rollouts.challenger(served, NAME) is None
