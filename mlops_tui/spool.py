@@ -14,12 +14,15 @@ import os
 import re
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from mlops_tui import counters
 from mlops_tui.errors import InvalidInput
@@ -41,10 +44,10 @@ Reason = Literal["queue", "size", "disk"]
 log = logging.getLogger("mlops_tui.spool")
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, gc=False, frozen=True):
     """A line to be; `kept` tells whoever waits for it: None once it is on disk, or why it was dropped."""
 
-    kind: Literal["predict", "labels"]
+    kind: Literal["predict", "labels", "shadow"]
     request_id: str
     at: float
     body: bytes
@@ -157,21 +160,37 @@ class Spool:
     def __init__(self, folder: Path, limit: int) -> None:
         self._segments = Segments(folder, limit)
         self._queue: deque[Item] = deque()
-        self._added = self._drained = 0  # bytes so far; only the event loop adds, only the thread drains
+        self._added = self._shadowed = self._drained = 0  # bytes so far, each counted by one thread alone
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), False
+        self._sleeps = True
         self._quiet_until = 0.0
-        counters.spool_size(0)  # makes the counters, which two threads must not do at once
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
     def predicted(self, request_id: str, body: bytes, answer: bytes) -> None:
         """Keep what was answered to a request; called on one thread only, as is `labelled`."""
-        self._put(Item("predict", request_id, time.time(), body, answer))
+        size = len(body) + len(answer) + ITEM_BYTES
+        item = Item("predict", request_id, time.time(), body, answer)
+        if self._added + self._shadowed - self._drained + size > QUEUE_BYTES:
+            self._drop([item], "queue")
+            return
+        self._added += size
+        self._put(item)
+
+    def shadowed(self, request_id: str, body: bytes, answer: bytes) -> None:
+        """Keep what a challenger in the shadow would have answered; may be called on a thread of its own."""
+        item = Item("shadow", request_id, time.time(), body, answer)
+        if self._has_room(item):
+            self._shadowed += _cost(item)
+            self._put(item)
 
     def labelled(self, request_id: str, body: bytes) -> Future[Reason | None]:
         """Keep labels; the future gives None once they are on disk, or why they are not, and may be cancelled."""
         kept: Future[Reason | None] = Future()
-        self._put(Item("labels", request_id, time.time(), body, kept=kept))
+        item = Item("labels", request_id, time.time(), body, kept=kept)
+        if self._has_room(item):
+            self._added += _cost(item)
+            self._put(item)
         self._hurry.set()
         return kept
 
@@ -184,14 +203,16 @@ class Spool:
         if self._thread.is_alive():
             log.warning("%d lines were not written in %g s, and are lost", len(self._queue), seconds)
 
+    def _has_room(self, item: Item) -> bool:
+        if self._added + self._shadowed - self._drained + _cost(item) <= QUEUE_BYTES:
+            return True
+        self._drop([item], "queue")
+        return False
+
     def _put(self, item: Item) -> None:
-        size = _cost(item)
-        if self._added - self._drained + size > QUEUE_BYTES:
-            self._drop([item], "queue")
-            return
-        self._added += size
         self._queue.append(item)
-        if not self._wake.is_set():
+        if self._sleeps:
+            self._sleeps = False
             self._wake.set()
 
     def _run(self) -> None:
@@ -200,6 +221,7 @@ class Spool:
                 self._hurry.wait(PAUSE)  # labels and the end don't wait
             self._wake.clear()
             self._hurry.clear()
+            self._sleeps = True  # from here on what comes wakes it, though it may be written just now
             while self._queue:
                 self._drain()
             with contextlib.suppress(OSError):
@@ -223,14 +245,14 @@ class Spool:
 
     def _keep(self, batch: list[Item]) -> None:
         reason: Reason
+        durable = any(item.kept for item in batch)
         try:
-            durable = any(item.kept for item in batch)
             count, reason = self._segments.append([_line(item) for item in batch], durable)
         except Exception as error:  # the thread must live, or nothing would be kept any more
             count, reason, self._segments.fault = 0, "disk", repr(error)
-        for kind in ("predict", "labels"):
-            counters.spooled(kind, sum(item.kind == kind for item in batch[:count]))
-        for item in batch[:count]:
+        for kind, number in Counter(item.kind for item in batch[:count]).items():
+            counters.spooled(kind, number)
+        for item in batch[:count] if durable else ():
             if item.kept:
                 item.kept.set_result(None)
         if count < len(batch):
@@ -253,7 +275,14 @@ def _cost(item: Item) -> int:
 
 def _line(item: Item) -> bytes:
     """Return an item as a line of JSON; a raw line break in a body that was JSON can only be a blank."""
-    at = datetime.fromtimestamp(item.at, UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
-    head = f'{{"kind":"{item.kind}","id":"{item.request_id}","at":"{at}Z","body":'.encode()
-    body = item.body.replace(b"\n", b" ").replace(b"\r", b" ")
+    second, part = divmod(int(item.at * 1e6), 1_000_000)
+    head = f'{{"kind":"{item.kind}","id":"{item.request_id}","at":"{_second(second)}.{part:06d}Z","body":'.encode()
+    body = item.body
+    if b"\n" in body or b"\r" in body:
+        body = body.replace(b"\n", b" ").replace(b"\r", b" ")
     return b"".join((head, body, b',"answer":' if item.answer else b"", item.answer, b"}\n"))
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")

@@ -48,7 +48,9 @@ HEADINGS = {
     "pipeline": "[pipeline]", "data": "[data]", "data.checks": "[data.checks]",
     "data.checks.columns": "[data.checks.columns.NAME]", "target": "[target]", "features": "[features]",
     "split": "[split]", "train": "[train]", "train.tune": "[train.tune]", "gates": "[[gates]]",
-    "approval": "[approval]", "serve": "[serve]", "monitor": "[monitor]", "rules": "[[rules]]", "policy": "[policy]",
+    "approval": "[approval]", "serve": "[serve]", "serve.inputs": "[serve.inputs]",
+    "serve.limits": "[serve.limits]", "serve.canary": "[serve.canary]", "serve.tls": "[serve.tls]",
+    "monitor": "[monitor]", "rules": "[[rules]]", "policy": "[policy]",
 }  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def test_the_example_has_every_key() -> None:
     for path, key, _ in FIELDS:
         here: Any = live
         for part in path.split(".") if path else ():
-            here = here[part]
+            here = here.get(part, {})
         tables = here if isinstance(here, list) else list(here.values()) if path.endswith("columns") else [here]
         assert key in spoken or any(key in table for table in tables), f"{path}.{key}"
 

@@ -34,18 +34,32 @@ CARRIED = (
     "records/codec.py",
     "records/progress.py",
     "records/release.py",
+    "records/serving.py",
     "records/watch.py",
-    "service.py",
+    "service/__init__.py",
+    "service/answer.py",
+    "service/bento.py",
+    "service/guard.py",
+    "service/http.py",
+    "service/model.py",
+    "service/roles.py",
+    "service/shadow.py",
     "spool.py",
     "core/__init__.py",
+    "core/bodies.py",
     "core/calibration.py",
+    "core/canary.py",
+    "core/decode.py",
     "core/derive.py",
     "core/features.py",
+    "core/inputs.py",
     "core/kinds.py",
+    "core/matrix.py",
     "core/openapi.py",
     "core/requests.py",
     "core/scoring.py",
     "core/sent_labels.py",
+    "core/single_row.py",
 )
 """The modules of ours that a Bento carries; a test proves that they are enough and that each is needed."""
 
@@ -58,7 +72,7 @@ from pathlib import Path
 for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
     os.environ.setdefault(variable, "1")  # requests are small: threads cost more than they give
 
-from mlops_tui.service import make
+from mlops_tui.service.bento import make
 
 Model = make(Path(__file__).parent / "model")
 '''
@@ -71,7 +85,7 @@ class Contents:
     """What goes into a Bento: the reference "flight-delay:3", the model's files by name, whether it is approved.
 
     Files: booster.txt, transform.json, signature.json, golden.json, model.json (an object: what /metadata says),
-    and calibration.json where the model has one.
+    serving.json (how it is served), and calibration.json where the model has one.
     """
 
     model: str

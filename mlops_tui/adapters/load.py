@@ -1,39 +1,37 @@
-"""A load driver for servers on this machine: a closed loop over a few kept connections, cheap to share two cores with.
+"""A closed-loop load on a server of this machine: connections that ask again as soon as they are answered.
 
-Every connection has one request under way at most and sends the next when its answer is complete. A request that
-gets no answer is counted as failed and never sent again; only where a server has said `Connection: close` is a new
-connection opened before the next request.
+It knows just enough of HTTP/1.1 to keep a Python server busy from one process: whole requests go out as they are, and
+of an answer only status, length and whether the connection ends are read. It runs its own event loop and handles no
+signal, so that it also runs in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import re
 import ssl
-from array import array
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
-from typing import cast
+from functools import partial
+from typing import Any
 
-from mlops_tui.adapters.loopback import is_loopback
 from mlops_tui.errors import InvalidInput
 
-MOST_REQUESTS = 1_000_000
-MOST_SECONDS = 300.0
-MOST_CONNECTIONS = 1_000
-AGAIN = 0.02  # seconds before a connection that failed is tried again
-LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r", re.IGNORECASE)
-CLOSE = re.compile(rb"\nconnection:[ \t]*close[ \t]*\r", re.IGNORECASE)
-BARE = frozenset({204, 304})  # have no body, whatever their head says
+MOST_SECONDS, MOST_REQUESTS, MOST_CONNECTIONS = 300.0, 1_000_000, 1_000
+GRACE = 10.0  # seconds that the last answers may take beyond the end
+PAUSE = 0.05  # seconds before a refused connection is tried again
+LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
+ENDS = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
 
 OnAnswer = Callable[[int, int, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server on this machine; with `tls` its certificate is taken as it is, for nobody is between."""
+    """A server on this machine; the certificate of one with TLS is not checked."""
 
     host: str
     port: int
@@ -42,270 +40,294 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much: ends after `seconds`, or that many `requests` if they come first; an answer may take `patience`."""
+    """How much: connections at once, and seconds and requests of which the first that is reached ends it."""
 
-    connections: int = 8
-    seconds: float = 5.0
-    requests: int = MOST_REQUESTS
-    patience: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What came of it: seconds that each answered request took, sorted; answers by status; requests without an answer
-    by why (connect, reset, closed, timeout, malformed); seconds and bytes received in all; whether Ctrl-C cut it short.
-    """
-
-    latencies: array[float]
-    statuses: dict[int, int]
-    failures: dict[str, int]
+    connections: int
     seconds: float
-    bytes: int
-    interrupted: bool = False
-
-    @property
-    def answered(self) -> int:
-        """How many requests were answered, whatever the status."""
-        return len(self.latencies)
-
-    def quantile(self, share: float) -> float:
-        """Return the seconds that this share of the answered requests took at most (nearest rank); NaN without any."""
-        count = len(self.latencies)
-        return self.latencies[min(count - 1, max(0, -int(-share * count // 1) - 1))] if count else float("nan")
-
-
-def build(path: str, body: bytes = b"", headers: Mapping[str, str] = {}, method: str = "POST") -> bytes:
-    """Return the bytes of an HTTP/1.1 request; `headers` are added to, or take the place of, the usual ones.
-
-    >>> build("/readyz", method="GET")
-    b'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n'
-    """
-    usual = {"Host": "localhost"}
-    if body or method != "GET":
-        usual |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (usual | dict(headers)).items())]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise InvalidInput("a header of a request cannot hold a line break")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-
-
-def drive(target: Target, requests: Sequence[bytes], load: Load, on_answer: OnAnswer | None = None) -> Measured:
-    """Send the requests in turn, again and again, and return what was measured; Ctrl-C gives the figures so far.
-
-    `on_answer` gets each answer's place in `requests`, its status and body; what it raises ends the load and is raised
-    here. Raises InvalidInput for a host that is not this machine and for a load beyond the bounds.
-    """
-    _check(target, requests, load)
-    run = _Run(target, requests, load, on_answer)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        interrupted = runner.run(run.all())
-    if run.broken is not None:
-        raise run.broken
-    latencies = array("d", sorted(run.latencies))
-    seconds = max(run.last - run.begun, 0.0)
-    return Measured(latencies, dict(run.statuses), dict(run.failures), seconds, run.bytes, interrupted)
-
-
-def _check(target: Target, requests: Sequence[bytes], load: Load) -> None:
-    if not is_loopback(target.host):
-        raise InvalidInput(f"load is sent to this machine only, and {target.host!a} is not on loopback")
-    if not requests:
-        raise InvalidInput("there is no request to send")
-    for name, found, most in (
-        ("connections", load.connections, MOST_CONNECTIONS),
-        ("seconds", load.seconds, MOST_SECONDS),
-        ("requests", load.requests, MOST_REQUESTS),
-        ("seconds of patience", load.patience, MOST_SECONDS),
-    ):
-        if not 0 < found <= most:
-            raise InvalidInput(f"a load has more than 0 and at most {most:,g} {name}, not {found:g}")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    requests: int | None = None
 
 
 @dataclass(slots=True)
-class _Run:
-    """What the connections of one load share."""
+class Measured:
+    """What was found: seconds that it took, those of each answer in the order of their coming, and how many came.
 
-    target: Target
-    requests: Sequence[bytes]
-    load: Load
-    on_answer: OnAnswer | None
-    latencies: array[float] = field(default_factory=lambda: array("d"))
-    statuses: Counter[int] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
-    bytes: int = 0
-    sent: int = 0
-    begun: float = 0.0
-    last: float = 0.0  # when the last request was done with
-    end: float = 0.0
-    broken: Exception | None = None
-    open: set[_Connection] = field(default_factory=set)
+    `statuses` counts answers by status, `failures` requests without an answer by kind: "refused", "reset", "closed",
+    "unreadable", and "timeout" for those that had none long after the end.
+    """
 
-    async def all(self) -> bool:
-        """Keep every connection at work until the load is over; returns whether it was cut short."""
-        self.begun = self.last = perf_counter()
-        self.end = self.begun + self.load.seconds
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    bytes_received: int = 0
+
+    @property
+    def requests_per_second(self) -> float:
+        """Answers of any status a second."""
+        return len(self.latencies) / self.seconds if self.seconds else 0.0
+
+    def quantile(self, share: float) -> float:
+        """Return the seconds within which this share (0 to 1) of the answers came, by nearest rank; 0 without any."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def build(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return the bytes of a whole POST request; `headers` may name another Content-Type and Host than the usual."""
+    named = {"Host": "localhost", "Content-Type": "application/json"} | dict(headers)
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {text}" for name, text in named.items())]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise InvalidInput("a header of a request is one line")
+    head = "\r\n".join([*lines, f"Content-Length: {len(body)}"])
+    return head.encode("latin-1", "replace") + b"\r\n\r\n" + body
+
+
+def drive(target: Target, requests: Sequence[bytes], load: Load, on_answer: OnAnswer | None = None) -> Measured:
+    """Keep a server busy with requests, taken in turn; `on_answer(index, status, body)` hears of every answer.
+
+    Raises InvalidInput for a load beyond the bounds or a server that is not on this machine.
+    """
+    return Drive(target, requests, load, on_answer).run()
+
+
+class Drive:
+    """A load on its way; `measured` holds what was found so far, also after a KeyboardInterrupt out of `run`."""
+
+    def __init__(
+        self, target: Target, requests: Sequence[bytes], load: Load, on_answer: OnAnswer | None = None
+    ) -> None:
+        _check(target, requests, load)
+        self.measured = Measured()
+        self._target, self._requests, self._load, self._told = target, requests, load, on_answer
+        self._left = min(load.requests or MOST_REQUESTS, MOST_REQUESTS)
+        self._sent, self._until = 0, 0.0
+        self._open: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._context = _unverified() if target.tls else None
+
+    def run(self) -> Measured:
+        """Drive to the end, and return what was found; what `on_answer` raises ends it and is raised."""
+        loop, begun = _new_loop(), time.perf_counter()
+        self._until = begun + self._load.seconds
+        whole = loop.create_task(self._run(loop))
         try:
-            async with asyncio.TaskGroup() as group:
-                keepers = [group.create_task(self._keep()) for _ in range(self.load.connections)]
-                watch = group.create_task(self._watch())
-                await asyncio.wait(keepers)
-                watch.cancel()
-        except asyncio.CancelledError:  # Ctrl-C, as the runner tells it
-            self.last = perf_counter()
-            for one in list(self.open):
-                one.drop()
-            return True
-        return False
+            loop.run_until_complete(whole)
+        finally:
+            self.measured.seconds = time.perf_counter() - begun
+            whole.cancel()  # a KeyboardInterrupt comes out of the loop, not out of the task
+            with contextlib.suppress(KeyboardInterrupt):
+                loop.run_until_complete(self._tear_down())
+            loop.close()
+        return self.measured
 
-    def take(self, now: float) -> int:
-        """Return the place of the next request to send, or -1 when the load is over."""
-        number = self.sent
-        if number >= self.load.requests or now >= self.end or self.broken is not None:
-            return -1
-        self.sent = number + 1
-        return number % len(self.requests)
+    async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._running, self._loop = self._load.connections, loop
+        self._done: asyncio.Future[None] = loop.create_future()
+        for _ in range(self._load.connections):
+            self.start(self.connect())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._done, self._load.seconds + GRACE)
+        for one in self._open:
+            if one.asked is not None:
+                self.failed("timeout")
 
-    def fail(self, why: str) -> None:
-        """Count a request that gets no answer."""
-        self.failures[why] += 1
-        self.last = perf_counter()
+    async def _tear_down(self) -> None:
+        for one in [*self._open]:
+            one.abandon()
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was closed says so to its protocol
 
-    async def _keep(self) -> None:
-        """Have one connection, opened again whenever it is lost, until the load is over."""
-        context = _trusting() if self.target.tls else None
-        while (place := self.take(perf_counter())) >= 0:
-            connection = _Connection(self, place)
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside; what it raises ends the drive."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.broken(error)
+
+    def broken(self, error: BaseException) -> None:
+        """End the drive with an error."""
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    async def connect(self) -> None:
+        """Open a connection in place of one that is not there; one that is refused is a request that failed."""
+        make = partial(_Connection, self)
+        target = self._target
+        while self.next(take=False) is not None:
             try:
-                await asyncio.wait_for(self._open(connection, context), self.load.patience)
-            except (OSError, TimeoutError):
-                self.fail("connect")
-                await asyncio.sleep(AGAIN)
-                continue
-            await connection.lost.wait()
+                await self._loop.create_connection(make, target.host, target.port, ssl=self._context)
+                return
+            except OSError as error:
+                self._sent += 1
+                self.failed("refused" if isinstance(error, ConnectionRefusedError) else "reset")
+                await asyncio.sleep(PAUSE)
+        self.finished()
 
-    async def _open(self, connection: _Connection, context: ssl.SSLContext | None) -> None:
-        host, port = self.target.host.strip("[]"), self.target.port
-        farewell = 1.0 if context else None  # seconds; TLS would wait for 30
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: connection, host, port, ssl=context, ssl_shutdown_timeout=farewell)
+    def next(self, take: bool = True) -> int | None:
+        """Return the number of the next request, or None at the end."""
+        if self._sent >= self._left or time.perf_counter() >= self._until or self._done.done():
+            return None
+        number = self._sent
+        self._sent += take
+        return number % len(self._requests)
 
-    async def _watch(self) -> None:
-        """End the requests that have waited for too long."""
-        while True:
-            await asyncio.sleep(min(0.5, self.load.patience / 4))
-            late = perf_counter() - self.load.patience
-            for one in [one for one in self.open if one.begun < late]:
-                one.give_up("timeout")
+    def finished(self) -> None:
+        """Count one connection less; without any the drive is over."""
+        self._running -= 1
+        if not self._running and not self._done.done():
+            self._done.set_result(None)
 
+    def failed(self, kind: str) -> None:
+        """Count a request without an answer."""
+        self.measured.failures[kind] = self.measured.failures.get(kind, 0) + 1
 
-def _trusting() -> ssl.SSLContext:
-    """TLS without a look at the certificate: a server on this machine has one that it signed itself."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    def answered(self, number: int, begun: float, status: int, body: bytes) -> None:
+        """Count an answer."""
+        found = self.measured
+        found.latencies.append(time.perf_counter() - begun)
+        found.statuses[status] = found.statuses.get(status, 0) + 1
+        if self._told is not None:
+            try:
+                self._told(number, status, body)
+            except BaseException as error:
+                self.broken(error)
+
+    def request(self, number: int) -> bytes:
+        """Return the bytes of a request."""
+        return self._requests[number]
+
+    def opened(self, one: _Connection) -> None:
+        """Remember a connection."""
+        self._open.add(one)
+
+    def closed(self, one: _Connection) -> None:
+        """Forget a connection."""
+        self._open.discard(one)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: sends a request, reads its answer, sends the next. `place` is -1 while none is under way."""
+    """One connection, which asks as soon as it is made and whenever it is answered; `asked` is what is in flight."""
 
-    __slots__ = ("begun", "held", "lost", "need", "place", "run", "transport")
-
-    def __init__(self, run: _Run, place: int) -> None:
-        self.run, self.place, self.lost = run, place, asyncio.Event()
-        self.held, self.need, self.begun = bytearray(), 0, perf_counter()
+    def __init__(self, drive: Drive) -> None:
+        self._drive, self._got, self._needs, self._begun = drive, b"", 0, 0.0
+        self._head = 0
+        self._over = False
+        self.asked: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
-        self.run.open.add(self)
-        self._send()
+        """Ask first."""
+        self._transport: Any = transport  # uvloop's is no asyncio.Transport
+        self._drive.opened(self)
+        self._ask()
 
-    def _send(self) -> None:
-        self.begun = perf_counter()
-        self.transport.write(self.run.requests[self.place])
+    def _ask(self) -> None:
+        if self._transport.is_closing():  # the server took its leave in between
+            return
+        number = self._drive.next()
+        if number is None:
+            self._leave()
+            self._drive.finished()
+            return
+        self.asked, self._begun = number, time.perf_counter()
+        self._transport.write(self._drive.request(number))
+
+    def _leave(self) -> None:
+        self._over = True
+        self._transport.close()
+
+    def abandon(self) -> None:
+        """Close at once, whatever is in flight."""
+        self._over, self.asked = True, None
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self.place < 0:
+        """Take an answer, whole or in parts."""
+        self._drive.measured.bytes_received += len(data)
+        self._got = self._got + data if self._got else data
+        if not self._needs and not self._measure():
             return
-        if self.held:
-            self.held += data
-            if len(self.held) < self.need:
-                return
-            data = bytes(self.held)
-        head = data.find(b"\r\n\r\n")
-        if head < 0:
-            self._hold(data, 0)
-            return
-        try:
-            status, size = _read_head(data[: head + 2])
-        except ValueError:
-            self.give_up("malformed")
-            return
-        if len(data) < head + 4 + size:
-            self._hold(data, head + 4 + size)
-        elif len(data) > head + 4 + size:
-            self.give_up("malformed")
+        if len(self._got) >= self._needs:
+            self._complete()
+
+    def _measure(self) -> bool:
+        """Find where the answer ends; returns whether its head is there and can be read."""
+        end = self._got.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        found = LENGTH.search(self._got, 0, end + 2)
+        if found is None or not self._got.startswith(b"HTTP/1.") or self.asked is None:
+            self._lose("unreadable")
+            return False
+        self._head = end + 4
+        self._needs = self._head + int(found[1])
+        return True
+
+    def _complete(self) -> None:
+        number, whole, head = self.asked, self._got, self._head
+        assert number is not None
+        self.asked, self._got, self._needs = None, b"", 0
+        self._drive.answered(number, self._begun, int(whole[9:12]), whole[head:])
+        if ENDS.search(whole, 0, head) or whole.startswith(b"HTTP/1.0"):
+            self._leave()
+            self._drive.start(self._drive.connect())
         else:
-            self._answered(status, data, head + 4)
+            self._ask()
 
-    def _hold(self, data: bytes, need: int) -> None:
-        if not self.held:
-            self.held += data
-        self.need = need
+    def _lose(self, kind: str) -> None:
+        """Give a connection up with what is in flight on it, and open another."""
+        if self.asked is not None:
+            self._drive.failed(kind)
+        self.abandon()
+        self._drive.start(self._drive.connect())
 
-    def _answered(self, status: int, data: bytes, start: int) -> None:
-        run, now = self.run, perf_counter()
-        run.latencies.append(now - self.begun)
-        run.statuses[status] += 1
-        run.bytes += len(data)
-        run.last = now
-        if self.held:
-            self.held, self.need = bytearray(), 0
-        if run.on_answer is not None:
-            try:
-                run.on_answer(self.place, status, data[start:])
-            except Exception as error:
-                run.broken = error
-        closes = CLOSE.search(data, 0, start) is not None
-        self.place = -1 if closes else run.take(now)
-        if self.place < 0:
-            self.transport.close()
-        else:
-            self._send()
-
-    def give_up(self, why: str) -> None:
-        """Count the request under way as failed and drop the connection."""
-        if self.place >= 0:
-            self.run.fail(why)
-        self.drop()
-
-    def drop(self) -> None:
-        """Close the connection at once, without a word about the request under way."""
-        self.place = -1
-        self.transport.abort()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self.place >= 0:
-            self.run.fail("closed" if error is None else "reset")
-            self.place = -1
-        self.run.open.discard(self)
-        self.lost.set()
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Open another one, unless it was closed from here; what was in flight has failed."""
+        self._drive.closed(self)
+        if self._over:
+            return
+        if self.asked is not None:
+            self._drive.failed("closed" if exc is None else "reset")
+        self._over, self.asked = True, None
+        self._drive.start(self._drive.connect())
 
 
-def _read_head(head: bytes) -> tuple[int, int]:
-    """Return status and size of the body; raises ValueError for what is no answer or does not tell its size."""
-    if not head.startswith(b"HTTP/1."):
-        raise ValueError
-    status = int(head[9:12])
-    found = LENGTH.search(head)
-    if found is None and status not in BARE:
-        raise ValueError
-    return status, 0 if found is None or status in BARE else int(found[1])
+def _check(target: Target, requests: Sequence[bytes], load: Load) -> None:
+    if not _is_here(target.host):
+        raise InvalidInput(f"a load is put on this machine only, and '{target.host}' is none of its loopback addresses")
+    if not requests:
+        raise InvalidInput("there is no request to send")
+    for name, value, most in (
+        ("connections", load.connections, MOST_CONNECTIONS),
+        ("seconds", load.seconds, MOST_SECONDS),
+        ("requests", 1 if load.requests is None else load.requests, MOST_REQUESTS),
+    ):
+        if not 0 < value <= most:
+            raise InvalidInput(f"{name} of a load: more than 0 and at most {most:,.0f}; found {value:g}")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _unverified() -> ssl.SSLContext:
+    """A certificate names the host that clients know, not this machine's loopback."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

@@ -1,8 +1,9 @@
 """Local server processes: started apart from us, told from strangers by birth, stopped with grace.
 
-A server is BentoML's own worker process with a socket that we bound. The socket has SO_REUSEPORT, and listens
-only once the model is loaded: so a new version can be started on the port of the old one (`beside=True`), and no
-request is lost between them.
+A server is a keeper, which holds a socket that we bound, and BentoML's own worker process below it. The socket has
+SO_REUSEPORT, and listens only once the model is loaded: so a new version can be started on the port of the old one
+(`beside=True`), and no request is lost between them. Which models the worker serves stands in a file of its runtime
+folder, `control.json`; it answers to that in `serves.json`.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from mlops_tui.adapters.files import unfinished
 from mlops_tui.errors import Busy, External
+from mlops_tui.records import Control, Serves, from_json, to_json
 
 if TYPE_CHECKING:
     import subprocess
 
+T = TypeVar("T")
 DRAIN_SECONDS = 10
+CONTROL, SERVES = "control.json", "serves.json"
 KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 BIRTH_TOLERANCE = 2.0  # seconds; the kernel's boot time, from which births are counted, moves with the clock
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -33,7 +38,8 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 class Server:
     """What to serve and where: a Bento's folder, a folder of the server's own, a log to append to.
 
-    `spool` is where it keeps what it answered, or None; `spool_mb` its bound in megabytes, if not the default.
+    `spool` is where it keeps what it answered, or None; `spool_mb` its bound in megabytes, if not the default; `keys`
+    the file of API keys, which need not be there; `tls` the files of its certificate and private key.
     """
 
     bento: Path
@@ -43,12 +49,16 @@ class Server:
     port: int = 3000
     spool: Path | None = None
     spool_mb: int | None = None
+    keys: Path | None = None
+    tls: tuple[Path, Path] | None = None
+    control: Control | None = None
 
     @property
     def url(self) -> str:
         """The address that answers, for a client on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+        bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        return f"{'https' if self.tls else 'http'}://{bracketed}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +82,18 @@ def start(server: Server, beside: bool = False) -> Process:
     if not beside:
         ports.check(server.host, server.port)
     command = [sys.executable, "-m", "_bentoml_impl.worker.service", str(server.bento.resolve())]
-    command += ["--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS), "--fd"]
+    command += ["--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
+    if server.tls is not None:
+        command += ["--ssl-certfile", str(server.tls[0].resolve()), "--ssl-keyfile", str(server.tls[1].resolve())]
     try:
         with ports.bound(server.host, server.port, beside) as listener:
             server.runtime.mkdir(parents=True, exist_ok=True)
             server.log.parent.mkdir(parents=True, exist_ok=True)
             if server.spool is not None:
                 server.spool.mkdir(parents=True, exist_ok=True)
-            child = _spawn(server, [*command, str(listener.fileno())], listener.fileno())
+            if server.control is not None:
+                tell(server.runtime, server.control)
+            child = _spawn(server, [*command, "--fd", str(listener.fileno())], listener.fileno())
     except OSError as error:
         raise External(f"the server of {server.bento.name} did not start: {error}") from None
     _children[child.pid] = child
@@ -91,14 +105,17 @@ def start(server: Server, beside: bool = False) -> Process:
 def _spawn(server: Server, command: list[str], listener: int) -> subprocess.Popen[bytes]:
     import subprocess
 
-    variables = environment(server.runtime)
+    variables = environment(server.runtime) | {"MLOPS_CONTROL": str(server.runtime.resolve() / CONTROL)}
+    if server.keys is not None:
+        variables["MLOPS_KEYS"] = str(server.keys.resolve())
     if server.spool is not None:
         variables["MLOPS_SPOOL"] = str(server.spool.resolve())
     if server.spool_mb is not None:
         variables["MLOPS_SPOOL_MB"] = str(server.spool_mb)
     with server.log.open("ab") as log:
+        keeper = [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), str(listener)]
         return subprocess.Popen(
-            command,
+            [*keeper, str(server.runtime.resolve()), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -107,6 +124,30 @@ def _spawn(server: Server, command: list[str], listener: int) -> subprocess.Pope
             pass_fds=[listener],
             start_new_session=True,
         )
+
+
+def tell(runtime: Path, control: Control) -> None:
+    """Write down what a server is to serve, whole or not at all; its worker looks at it twenty times a second."""
+    part = unfinished(runtime / CONTROL)
+    part.write_bytes(to_json(control))
+    part.replace(runtime / CONTROL)
+
+
+def told(runtime: Path) -> Control | None:
+    """Return what a server was told to serve last, or None."""
+    return _read(runtime / CONTROL, Control)
+
+
+def serves(runtime: Path) -> Serves | None:
+    """Return what a server says that it serves, or None before it is ready."""
+    return _read(runtime / SERVES, Serves)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return from_json(path.read_bytes(), kind)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -141,9 +182,12 @@ def serving_from(folder: Path, prefix: str) -> list[Process]:
 
     start, found = f"{folder.resolve()}{os.sep}{prefix}", []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
             home = process.environ().get("BENTOML_HOME", "")
-            if home.startswith(start) and process.status() != psutil.STATUS_ZOMBIE:
+            if not home.startswith(start) or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            leader = os.getpgid(process.pid)  # the keeper, whose worker ends with it
+            if leader == process.pid or not psutil.pid_exists(leader):
                 found.append(Process(process.pid, process.create_time(), Path(home)))
     return found
 
@@ -171,8 +215,9 @@ def wait_ready(server: Server, process: Process, model: str, deadline: float = 6
         if not alive(process.pid, process.born):
             raise External(f"the server of {model} died while starting; {tail(server.log)}")
         about = ask(server.url, "/metadata")
+        said = serves(server.runtime)
         # Beside an old server, either may answer: only the new one has this pid.
-        if about is not None and about.get("pid") == process.pid and ask(server.url, "/readyz") is not None:
+        if about is not None and said is not None and about.get("pid") == said.pid:
             if about.get("model") != model:
                 raise External(f"the server on port {server.port} answers for {about.get('model')}, not for {model}")
             return time.monotonic() - begun
@@ -188,6 +233,12 @@ def ask(url: str, path: str, timeout: float = 2) -> dict[str, Any] | None:
     parts = urlsplit(url)
     # Not urllib.request: it would ask the proxies of the environment about this machine's own ports.
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    if parts.scheme == "https":
+        import ssl
+
+        # Its certificate names the host that clients know, not this machine's loopback.
+        own = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout, context=own)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

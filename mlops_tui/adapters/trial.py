@@ -13,14 +13,14 @@ CODE = """\
 import sys
 from pathlib import Path
 
-from mlops_tui import service
+from mlops_tui.service import model
 from mlops_tui.core import requests, scoring
 from mlops_tui.errors import MlopsError
 from mlops_tui.records import Golden, from_json
 
 folder = Path(sys.argv[1])
 try:
-    served = service.load(folder)
+    served = model.load(folder)
     rows = from_json((folder / "golden.json").read_bytes(), Golden).rows
     scoring.explain(served.scorer, requests.rows_to_frame(served.signature, list(rows[:2])))
 except MlopsError as error:

@@ -274,17 +274,40 @@ def bentos_list(
 @bentos.command("export")
 def bentos_export(
     name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
-    path: Annotated[Path, typer.Argument(help="The .bento file to write, or a folder.")],
+    path: Annotated[Path, typer.Argument(help="The file to write, .bento or .yaml, or a folder.")],
+    kind: Annotated[str, typer.Option("--as", help="bento, compose or kubernetes.")] = "bento",
+    tag: Annotated[str | None, typer.Option(help="The image that a manifest names; else its usual one.")] = None,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a Bento to a file that `bentoml import` reads."""
-    from mlops_tui.flows.release import bentos as flow
+    """Write a Bento to a file that `bentoml import` reads, or how its image is run to a manifest."""
+    from mlops_tui.flows.release import images as flow
 
     output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
-        bento, written = flow.export(workspace, name, path)
+        bento, written = flow.export(workspace, name, path, kind, tag)
     output.emit({"tag": bento.tag, "path": str(written)}, as_json, f"{bento.tag} → {written}")
+
+
+@bentos.command("containerize")
+def bentos_containerize(
+    name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
+    tag: Annotated[str | None, typer.Option(help="The image's name; else localhost/mlops/BENTO:VERSION.")] = None,
+    base: Annotated[str | None, typer.Option(help="The base image, with Python; else the official slim one.")] = None,
+    engine: Annotated[str | None, typer.Option(help="podman, buildah or docker; else the first that is there.")] = None,
+    wheels: Annotated[Path | None, typer.Option(help="A folder of wheels: nothing is fetched then.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make an image of a Bento for podman, docker or Kubernetes: small, not root, its root file system read-only."""
+    from mlops_tui.flows.release import images as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        bento, image = flow.containerize(workspace, name, flow.Options(tag, base, engine, wheels))
+    value = {
+        "tag": bento.tag, "model": bento.model, "version": bento.version, "approved": bento.approved,
+        "image": image.reference, "id": image.id, "size": image.size, "engine": image.engine,
+    }  # fmt: skip
+    output.emit(value, as_json, lambda: texts.image_text(bento, image))
 
 
 # ── deployments ──────────────────────────────────────────────────────────────────────────────────
@@ -296,8 +319,32 @@ def _deployment_keys(item: Deployment) -> dict[str, Any]:
     return {
         "name": item.name, "model": item.model, "version": item.version, "url": item.url, "state": state(item),
         "bento": item.bento, "pid": item.pid, "user": item.user, "started_at": item.started_at,
-        "stopped_at": item.stopped_at,
+        "stopped_at": item.stopped_at, "mode": item.mode, "share": item.share, "reason": item.reason,
+        "container": item.container or None,
     }  # fmt: skip
+
+
+def _with_challenger(item: Deployment, rival: Deployment | None) -> dict[str, Any]:
+    beside = None if rival is None else {
+        "model": rival.model, "version": rival.version, "mode": rival.mode, "share": rival.share,
+        "user": rival.user, "started_at": rival.started_at,
+    }  # fmt: skip
+    return {**_deployment_keys(item), "challenger": beside}
+
+
+def _share(text: str | None) -> float | None:
+    """A share of requests as people write it: 10% or 0.1."""
+    from mlops_tui.errors import InvalidInput
+
+    if text is None:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise InvalidInput(f"--canary takes a share of the requests between 0 and 1, as in 10% or 0.1; found {text!r}")
+    return value
 
 
 @deployments.command("start")
@@ -308,25 +355,78 @@ def deployments_start(
         int | None, typer.Option(min=1, max=65535, help="The port; else that of [serve], else as before, else 3000.")
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to bind; else as with --port, else 127.0.0.1.")] = None,
+    container: Annotated[
+        bool | None, typer.Option("--container/--process", help="As a container of its image, or not; else as before.")
+    ] = None,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Beside what serves: score all, answer nothing.")] = False,
+    canary: Annotated[
+        str | None, typer.Option(help="Beside what serves: answer this share of the requests, as in 10%.")
+    ] = None,
     unapproved: UnapprovedFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Serve a model version as a process that outlives this command; builds its Bento if it has none."""
+    """Serve a model version as a process that outlives this command, or put it beside what serves."""
     from mlops_tui.flows.release import deployments as flow
 
+    if shadow or canary is not None:
+        return _challenge(model, name, _share(canary) if not shadow else None, unapproved, as_json)
     with output.workspace(as_json=as_json) as workspace:
-        item, started = flow.start(workspace, model, flow.Place(name, host, port), unapproved=unapproved)
+        item, started = flow.start(workspace, model, flow.Place(name, host, port, container), unapproved=unapproved)
     text = f"{item.name} {'serves' if started else 'already serves'} {item.model}:{item.version} at {item.url}"
     output.emit({**_deployment_keys(item), "started": started}, as_json, text)
 
 
-@deployments.command("list")
-def deployments_list(as_json: JsonFlag = False) -> None:
-    """List deployments and whether they run."""
-    from mlops_tui.flows.release import deployments as flow
+def _challenge(model: str, name: str | None, share: float | None, unapproved: bool, as_json: bool) -> None:
+    from mlops_tui.flows.release import rollouts as flow
+
+    beside = flow.Beside("shadow") if share is None else flow.Beside("canary", share)
+    with output.workspace(as_json=as_json) as workspace:
+        item = flow.challenge(workspace, model, name, beside, unapproved)
+    how = "in the shadow" if share is None else f"as a canary of {share:.3g} of the requests"
+    text = f"{item.ref} stands beside {item.name} {how}\nnext: mlops deployments promote {item.name}, or rollback"
+    output.emit({**_deployment_keys(item), "started": True}, as_json, text)
+
+
+@deployments.command("promote")
+def deployments_promote(name: DeploymentArgument, comment: CommentOption = "", as_json: JsonFlag = False) -> None:
+    """Have the challenger of a deployment answer all requests, and make it champion; no request is lost."""
+    from mlops_tui.flows.release import rollouts as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        items = [_deployment_keys(item) for item in flow.list_deployments(workspace)]
+        item = flow.promote(workspace, name, comment)
+    output.emit(_deployment_keys(item), as_json, f"{name} serves {item.ref} at {item.url}")
+
+
+@deployments.command("keys")
+def deployments_keys(
+    name: DeploymentArgument,
+    add: Annotated[str | None, typer.Option(help="Make a key of this name, and print it, once.")] = None,
+    remove: Annotated[str | None, typer.Option(help="Take the key of this name away.")] = None,
+    open_to_all: Annotated[bool, typer.Option("--open", help="Take all keys away, and let anybody ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the API keys of a deployment, make one or take one away; its server knows within a second."""
+    from mlops_tui.flows.release import keys as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        key = flow.add(workspace, name, add) if add else None
+        known = flow.show(workspace, name)
+        if remove:
+            known = flow.remove(workspace, name, remove)
+        if open_to_all:
+            known = flow.open_to_all(workspace, name)
+    items = [{"name": one.name, "created_at": one.created_at} for one in known.keys]
+    value = {"items": items, "required": known.required} | ({"key": key} if key else {})
+    output.emit(value, as_json, key or (lambda: texts.keys_text(name, known)))
+
+
+@deployments.command("list")
+def deployments_list(as_json: JsonFlag = False) -> None:
+    """List deployments, whether they run, and what stands beside them."""
+    from mlops_tui.flows.release import rollouts as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        items = [_with_challenger(item, rival) for item, rival in flow.list_all(workspace)]
     output.emit({"items": items}, as_json, lambda: texts.deployments_text(items))
 
 
@@ -335,19 +435,30 @@ def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
     """Show a deployment: what serves, since when, what it answers, and what served before."""
     from mlops_tui.flows.queries.traffic import traffic
     from mlops_tui.flows.release import deployments as flow
+    from mlops_tui.flows.release import rollouts
 
     with output.workspace(as_json=as_json) as workspace:
+        rollouts.settle(workspace, name)
         item, history = flow.get(workspace, name), flow.history(workspace, name)
-        counted = traffic(workspace, item)
-    value = {**_deployment_keys(item), "traffic": counted, "history": history}
+        rival, counted = rollouts.challenger(workspace, name), traffic(workspace, item)
+    value = {**_with_challenger(item, rival), "traffic": counted, "history": history}
     output.emit(value, as_json, lambda: texts.deployment_text(value, counted, history))
 
 
 @deployments.command("stop")
-def deployments_stop(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
-    """Stop a deployment; requests in flight are answered first."""
+def deployments_stop(
+    name: DeploymentArgument,
+    challenger: Annotated[bool, typer.Option("--challenger", help="Only what stands beside it.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Stop a deployment, requests in flight are answered first; or only the challenger beside it."""
     from mlops_tui.flows.release import deployments as flow
+    from mlops_tui.flows.release import rollouts
 
+    if challenger:
+        with output.workspace(as_json=as_json) as workspace:
+            item = rollouts.withdraw(workspace, name)
+        return output.emit({**_deployment_keys(item), "was_running": True}, as_json, f"{item.ref} is taken back")
     with output.workspace(as_json=as_json) as workspace:
         item, ran = flow.stop(workspace, name)
     output.emit(
@@ -362,12 +473,13 @@ def deployments_rollback(
     comment: CommentOption = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Make the champion before this one champion again, and serve it; a second time, the one before that."""
-    from mlops_tui.flows.release import deployments as flow
+    """Take a canary back; without one, make the champion before this one champion again, and serve it."""
+    from mlops_tui.flows.release import rollouts as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        item, _ = flow.rollback(workspace, name, to, comment)
-    output.emit(_deployment_keys(item), as_json, f"{name} serves {item.model}:{item.version} again at {item.url}")
+        item, left = flow.rollback(workspace, name, to, comment)
+    value = {**_deployment_keys(item), "left": left}
+    output.emit(value, as_json, f"{name} serves {item.model}:{item.version} again at {item.url}")
 
 
 @deployments.command("logs")
@@ -380,5 +492,5 @@ def deployments_logs(
     from mlops_tui.flows.release import deployments as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        found = list(flow.last_lines(flow.log_file(workspace, name), lines))
+        found = flow.log_lines(workspace, name, lines)
     output.emit({"items": found}, as_json, lambda: "\n".join(found))

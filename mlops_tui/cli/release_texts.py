@@ -12,9 +12,10 @@ from mlops_tui.texts.cells import bytes_text, cell
 from mlops_tui.texts.contest import tested
 
 if TYPE_CHECKING:
+    from mlops_tui.adapters.images import Image
     from mlops_tui.flows.queries.traffic import Traffic
     from mlops_tui.flows.release.models import Difference, Explanation, Listed, Shown
-    from mlops_tui.records import AliasChange, Bento, Deployment, GateReport
+    from mlops_tui.records import AliasChange, Bento, Deployment, GateReport, KeyFile
 
 
 def models_text(found: Sequence[Listed]) -> str:
@@ -141,6 +142,15 @@ def bento_text(bento: Bento, built: bool) -> str:
     ])  # fmt: skip
 
 
+def image_text(bento: Bento, image: Image) -> str:
+    """An image, what is in it, and how it is run."""
+    return facts([
+        ("image", image.reference), ("id", image.id), ("size", bytes_text(image.size)), ("made by", image.engine),
+        ("bento", bento.tag), ("model", f"{bento.model}:{bento.version}"), ("approved", bento.approved),
+        ("next", f"mlops bentos export {bento.tag} . --as compose, or --as kubernetes"),
+    ])  # fmt: skip
+
+
 def bentos_text(found: Sequence[Bento]) -> str:
     """Bentos as a table."""
     columns = ("bento", "model", "approved", "size", "difference", "p50 ms", "p99 ms", "built", "by")
@@ -154,7 +164,9 @@ def bentos_text(found: Sequence[Bento]) -> str:
 
 def deployments_text(items: Sequence[dict[str, Any]]) -> str:
     """Deployments as a table."""
-    columns = ("name", "state", "model", "url", "bento", "pid", "since", "by")
+    told = [beside_text(item.get("challenger")) for item in items]
+    more = ("beside",) if any(told) else ()
+    columns = ("name", "state", "model", "url", "bento", "pid", "since", "by", *more)
     rows = [
         (
             i["name"],
@@ -165,18 +177,39 @@ def deployments_text(items: Sequence[dict[str, Any]]) -> str:
             i["pid"],
             i["started_at"],
             i["user"],
+            *([beside] if more else []),
         )
-        for i in items
+        for i, beside in zip(items, told, strict=True)
     ]
     return table(columns, rows, "no deployments yet; next: mlops deployments start MODEL")
 
 
+def beside_text(challenger: dict[str, Any] | None) -> str:
+    """What stands beside a deployment: "flight-delay:4, canary of 10 %", or nothing."""
+    if challenger is None:
+        return ""
+    how = "shadow" if challenger["mode"] == "shadow" else f"canary of {100 * challenger['share']:.3g} %"
+    return f"{challenger['model']}:{challenger['version']}, {how}"
+
+
+def keys_text(name: str, known: KeyFile) -> str:
+    """The API keys of a deployment, which are names and times, as a table."""
+    if not known.required:
+        return f"'{name}' needs no key; next: mlops deployments keys {name} --add NAME"
+    rows = [(one.name, one.created_at) for one in known.keys]
+    return table(("key", "made"), rows, f"no key opens '{name}'; next: mlops deployments keys {name} --add NAME")
+
+
 def deployment_text(item: dict[str, Any], traffic: Traffic, history: Sequence[Deployment]) -> str:
     """A deployment, what it answers, what served under its name before, and a request that works."""
-    plain = [(key, value) for key, value in item.items() if key not in ("traffic", "history")]
-    head = facts([*plain, *_traffic_pairs(traffic)])
-    rows = [(f"{d.model}:{d.version}", d.started_at, d.stopped_at, d.user) for d in history]
-    before = table(("served before", "from", "to", "by"), rows, "nothing served under this name before")
+    empty = [name for name in ("reason", "container") if not item[name]]
+    hidden = ("traffic", "history", "challenger", "mode", "share", *empty)
+    plain: list[tuple[str, object]] = [(key, value) for key, value in item.items() if key not in hidden]
+    beside = beside_text(item["challenger"])
+    head = facts([*plain, *([("beside", beside)] if beside else []), *_traffic_pairs(traffic)])
+    rows = [(f"{d.model}:{d.version}", d.mode, d.started_at, d.stopped_at, d.user, d.reason) for d in history]
+    columns = ("served before", "mode", "from", "to", "by", "why it ended or came")
+    before = table(columns, rows, "nothing served under this name before")
     url = item["url"]
     return f"{head}\n\n{before}\n\nwhat to send: curl -s {url}/openapi.json; what it is: curl -s {url}/metadata"
 

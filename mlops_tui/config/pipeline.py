@@ -11,7 +11,8 @@ from mlops_tui.config.base import Duration, Name, Settings, Share, Span, load
 from mlops_tui.config.rules import Monitor, Policy, Rule, RuleSet
 from mlops_tui.errors import near_miss
 from mlops_tui.names import parse_duration
-from mlops_tui.records import METRICS, Task, hash_of
+from mlops_tui.records import METRICS, CanaryBounds, InputPolicy, Serving, Task, hash_of
+from mlops_tui.records import Limits as LimitsRecord
 
 CHECKS = ("latency_p99_ms", "model_size_mb", "overfit", "leak")
 PARAMETERS = (
@@ -176,12 +177,61 @@ class Approval(Settings):
     reviewers: int = Field(default=1, ge=0, le=10)
 
 
+class Inputs(Settings):
+    """What becomes of odd inputs; `null` reads the value as missing, `warn` does so and tells in the answer."""
+
+    unknown: Literal["refuse", "ignore", "warn"] = "refuse"  # a column that the model does not know
+    missing: Literal["refuse", "null", "warn"] = "refuse"  # a key left out where training saw no nulls
+    invalid: Literal["refuse", "null", "warn"] = "refuse"  # another type
+    not_finite: Literal["refuse", "null", "warn"] = "refuse"  # NaN and infinities
+    unseen: Literal["refuse", "null", "warn"] = "null"  # a category that training did not see
+    range: Literal["refuse", "null", "warn", "keep"] = "keep"  # a number beyond what training saw
+
+
+class Limits(Settings):
+    """What one service takes on."""
+
+    body_mb: float = Field(default=8.0, gt=0, le=1024)
+    rows: int = Field(default=100_000, ge=1, le=10_000_000)
+    seconds: float = Field(default=60.0, gt=0, le=3600)
+    at_once: int = Field(default=256, ge=1, le=100_000)
+    per_second: float | None = Field(default=None, gt=0)  # requests of one client, a key or an address
+
+
+class Canary(Settings):
+    """When a canary is taken back by itself."""
+
+    requests: int = Field(default=200, ge=20)  # of each side, before latency and predictions are judged
+    errors: float = Field(default=0.02, ge=0, lt=1)  # how much larger its share of failed requests may be
+    latency: float = Field(default=3.0, gt=1)  # times the live model's 99th percentile
+    shift: float = Field(default=0.25, gt=0)  # population stability index of its predictions
+
+
+class Tls(Settings):
+    """Files in PEM format, from the workspace's root."""
+
+    certificate: str
+    key: str
+
+
 class Serve(Settings):
     """How the champion is served."""
 
     port: int = Field(default=3000, ge=1, le=65535)
     host: str = "127.0.0.1"
     name: Name | None = None  # the deployment; by default the model's name
+    inputs: Inputs = Inputs()
+    limits: Limits = Limits()
+    canary: Canary = Canary()
+    tls: Tls | None = None
+
+    def serving(self) -> Serving:
+        """What a Bento carries of it."""
+        return Serving(
+            InputPolicy(**self.inputs.model_dump()),
+            LimitsRecord(**self.limits.model_dump()),
+            CanaryBounds(**self.canary.model_dump()),
+        )
 
 
 class Pipeline(Settings):

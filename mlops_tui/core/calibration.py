@@ -6,6 +6,7 @@ lines. sigmoid: a logistic curve on the score's log-odds, with Platt's smoothed 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -31,8 +32,13 @@ def apply(calibration: Calibration | None, score: Floats) -> Floats:
     if calibration is None:
         return score
     if calibration.method == "isotonic":
-        return np.interp(score, calibration.x, calibration.y)
+        return np.interp(score, *_points(calibration))
     return _logistic(calibration.x[0] * _log_odds(score) + calibration.y[0])
+
+
+@lru_cache(maxsize=16)
+def _points(calibration: Calibration) -> tuple[Floats, Floats]:
+    return np.asarray(calibration.x), np.asarray(calibration.y)
 
 
 def _isotonic(score: Floats, y: Floats) -> Calibration:

@@ -7,7 +7,7 @@ the column has a time zone, durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
@@ -17,10 +17,11 @@ import polars as pl
 
 from mlops_tui.core.kinds import canonical, parse_type
 from mlops_tui.errors import InvalidInput, near_miss
-from mlops_tui.records import Signature
+from mlops_tui.records import Input, Oddity, Signature
 
 MOST = 20
 INT64 = range(-(2**63), 2**63)
+NANOSECONDS = range(-(2**63) // 1000 + 1, 2**63 // 1000)  # microseconds whose nanoseconds have 64 bits, as polars asks
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1)
 MISSING = object()
@@ -100,7 +101,8 @@ def _aware(value: object) -> int:
 
 
 def _duration(value: object) -> int:
-    return timedelta(seconds=_number(value)) // MICROSECOND
+    found = timedelta(seconds=_number(value)) // MICROSECOND
+    return NANOSECONDS[NANOSECONDS.index(found)]  # ValueError beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,57 +128,83 @@ def reader(dtype: str) -> Reader:
         pl.String: Reader(_text, "a text", pl.String()),
         pl.Date: Reader(_date, "a date, such as '2024-01-31'", pl.Int32()),
         pl.Time: Reader(_time, "a time of day, such as '12:00:00'", pl.Int64()),
-        pl.Duration: Reader(_duration, "a duration in seconds", pl.Int64()),
+        pl.Duration: Reader(_duration, "a duration in seconds, of less than 292 years", pl.Int64()),
     }[kind.base_type()]
 
 
 def rows_to_frame(signature: Signature, rows: object) -> pl.DataFrame:
     """Return the inputs of a request's rows, a list of JSON objects, as a frame; raises BadRows for what is wrong."""
+    return frame_of(signature.inputs, columns_of(signature, rows))
+
+
+def frame_of(inputs: Sequence[Input], columns: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    """Return columns, as `columns_of` gives them, as a frame of the inputs' types."""
+    made = []
+    for one, values in zip(inputs, columns, strict=True):
+        held = pl.Series(one.name, values, reader(one.dtype).held)
+        made.append(held.cast(parse_type(one.dtype)))
+    return pl.DataFrame(made)
+
+
+Judge = Callable[[Oddity, Problem], bool]
+"""Told of each value that does not fit, it says whether that refuses the request; else the value is read as null."""
+
+
+def columns_of(signature: Signature, rows: object, judge: Judge = lambda finding, problem: True) -> list[list[Any]]:
+    """Return for each input its values, None where there is none, a time as the integer that polars holds it as.
+
+    Raises BadRows for what is wrong and refused.
+    """
     if not isinstance(rows, list) or not rows:
         raise BadRows((Problem(0, "", "a list of at least one row", _found(rows) if rows != [] else "an empty list"),))
-    readers = {one.name: reader(one.dtype) for one in signature.inputs}
-    values: dict[str, list[Any]] = {name: [] for name in readers}
-    optional = {one.name for one in signature.inputs if one.nullable}
-    problems: list[Problem] = []
+    reading = _Reading(signature, judge)
     for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            problems.append(Problem(number, "", "an object of columns and values", _found(row)))
+        if isinstance(row, dict):
+            reading.row(number, row)
         else:
-            problems += _unknown(number, row, signature)
-            problems += _read_row(number, row, readers, values, optional)
-        if len(problems) >= MOST:
+            reading.problems.append(Problem(number, "", "an object of columns and values", _found(row)))
+        if len(reading.problems) >= MOST:
             break
-    if problems:
-        raise BadRows(tuple(problems[:MOST]))
-    kinds = {one.name: parse_type(one.dtype) for one in signature.inputs}
-    return pl.DataFrame([pl.Series(name, values[name], readers[name].held).cast(kinds[name]) for name in kinds])
+    if reading.problems:
+        raise BadRows(tuple(reading.problems[:MOST]))
+    return list(reading.values.values())
 
 
-def _read_row(
-    number: int, row: dict[str, Any], readers: dict[str, Reader], values: dict[str, list[Any]], optional: set[str]
-) -> list[Problem]:
-    problems = []
-    for name, how in readers.items():
-        value = row.get(name, MISSING)
-        if value is None or (value is MISSING and name in optional):
-            values[name].append(None)
-        elif value is MISSING:
-            problems.append(Problem(number, name, how.expected, "nothing: the key is missing"))
-        else:
-            try:
-                values[name].append(how.read(value))
-            except (ValueError, OverflowError):
-                problems.append(Problem(number, name, how.expected, _found(value)))
-    return problems
+class _Reading:
+    """The values read so far by column, and the problems that refuse the request."""
 
+    def __init__(self, signature: Signature, judge: Judge) -> None:
+        self.problems: list[Problem] = []
+        self.values: dict[str, list[Any]] = {one.name: [] for one in signature.inputs}
+        self._readers = {one.name: reader(one.dtype) for one in signature.inputs}
+        self._optional = {one.name for one in signature.inputs if one.nullable}
+        self._known = self._readers.keys() | set(signature.extras)
+        self._judge = judge
 
-def _unknown(number: int, row: dict[str, Any], signature: Signature) -> list[Problem]:
-    known = {one.name for one in signature.inputs}.union(signature.extras)
-    if row.keys() <= known:
-        return []
-    names = [_printable(name) for name in row if name not in known]
-    expected, found = "a column of the model", "an unknown column"
-    return [Problem(number, name, expected, found + near_miss(name, known)) for name in names]
+    def row(self, number: int, row: dict[str, Any]) -> None:
+        if not row.keys() <= self._known:
+            self._unknown(number, row)
+        for name, how in self._readers.items():
+            value = row.get(name, MISSING)
+            read = None
+            if value is MISSING and name not in self._optional:
+                self._wrong("missing", Problem(number, name, how.expected, "nothing: the key is missing"))
+            elif value is not None and value is not MISSING:
+                try:
+                    read = how.read(value)
+                except (ValueError, OverflowError):
+                    odd = isinstance(value, float) and not isfinite(value)
+                    self._wrong("not_finite" if odd else "invalid", Problem(number, name, how.expected, _found(value)))
+            self.values[name].append(read)
+
+    def _unknown(self, number: int, row: dict[str, Any]) -> None:
+        for name in map(_printable, (name for name in row if name not in self._known)):
+            found = "an unknown column" + near_miss(name, self._known)
+            self._wrong("unknown", Problem(number, name, "a column of the model", found))
+
+    def _wrong(self, finding: Oddity, problem: Problem) -> None:
+        if self._judge(finding, problem):
+            self.problems.append(problem)
 
 
 def _printable(name: object) -> str:
@@ -198,7 +226,7 @@ def frame_for(signature: Signature, frame: pl.DataFrame) -> pl.DataFrame:
     columns = []
     for one in signature.inputs:
         if one.name in frame.columns:
-            columns.append(_cast(canonical(frame.select(one.name)).to_series(), parse_type(one.dtype)))
+            columns.append(cast(canonical(frame.select(one.name)).to_series(), parse_type(one.dtype)))
         elif one.nullable:
             columns.append(pl.Series(one.name, [None], parse_type(one.dtype)).new_from_index(0, frame.height))
         else:
@@ -206,7 +234,7 @@ def frame_for(signature: Signature, frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _cast(column: pl.Series, kind: pl.DataType) -> pl.Series:
+def cast(column: pl.Series, kind: pl.DataType) -> pl.Series:
     """The column in another type, if no value changes by it."""
     found = column.dtype
     if found == kind:

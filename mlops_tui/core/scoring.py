@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import lightgbm as lgb
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from mlops_tui.core import calibration as calibrations
 from mlops_tui.core.features import encode
 from mlops_tui.core.kinds import parse_type
+from mlops_tui.core.single_row import SingleRow
 from mlops_tui.errors import InvalidInput
 from mlops_tui.records import Calibration, Signature, Transform
 
@@ -28,6 +31,7 @@ class Scorer:
     signature: Signature
     calibration: Calibration | None
     threads: int = 1
+    single: SingleRow | None = None
 
 
 def load(
@@ -41,7 +45,7 @@ def load(
     if booster.num_feature() != len(transform.features):
         found, wanted = booster.num_feature(), len(transform.features)
         raise InvalidInput(f"the model reads {found} features, its transform makes {wanted}")
-    return Scorer(booster, transform, signature, calibration, threads)
+    return Scorer(booster, transform, signature, calibration, threads, SingleRow(booster))
 
 
 def score(scorer: Scorer, frame: pl.DataFrame) -> Floats:
@@ -49,9 +53,24 @@ def score(scorer: Scorer, frame: pl.DataFrame) -> Floats:
     if frame.height == 0:
         classes = len(scorer.signature.classes)
         return np.zeros((0, classes) if scorer.signature.task == "multiclass" else 0)
-    matrix = encode(scorer.transform, frame).to_numpy()
+    return score_matrix(scorer, encode(scorer.transform, frame).to_numpy())
+
+
+def score_matrix(scorer: Scorer, matrix: Floats) -> Floats:
+    """Return calibrated scores of a model's matrix of at least one row: (n,), or (n, k) for multiclass."""
+    if len(matrix) == 1 and scorer.single is not None:
+        return score_row(scorer, matrix[0])
     raw = np.asarray(scorer.booster.predict(matrix, num_threads=scorer.threads), dtype=np.float64)
     return calibrations.apply(scorer.calibration, raw)
+
+
+def score_row(scorer: Scorer, row: Sequence[float | None]) -> Floats:
+    """Return the calibrated score of one row of the matrix, as `score_matrix` does: shape (1,), or (1, k)."""
+    single = scorer.single
+    if single is None:
+        return score_matrix(scorer, np.array([row], dtype=np.float64))
+    raw = single(row)
+    return calibrations.apply(scorer.calibration, raw.reshape(1, -1) if scorer.signature.task == "multiclass" else raw)
 
 
 def label_values(signature: Signature) -> list[Any]:
@@ -60,9 +79,14 @@ def label_values(signature: Signature) -> list[Any]:
     >>> label_values(Signature("binary", "late", "Boolean", (), ("false", "true")))
     [False, True]
     """
-    if signature.target_dtype == "Boolean":
-        return [label == "true" for label in signature.classes]
-    return pl.Series(signature.classes, dtype=pl.String).cast(parse_type(signature.target_dtype)).to_list()
+    return list(_typed(signature.classes, signature.target_dtype))
+
+
+@lru_cache(maxsize=64)
+def _typed(labels: tuple[str, ...], dtype: str) -> tuple[Any, ...]:
+    if dtype == "Boolean":
+        return tuple(label == "true" for label in labels)
+    return tuple(pl.Series(labels, dtype=pl.String).cast(parse_type(dtype)).to_list())
 
 
 def choices(signature: Signature, scores: Floats) -> NDArray[np.int64]:
@@ -96,7 +120,11 @@ def answers(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
     binary {"prediction": true, "probability": 0.7}; multiclass {"prediction": "a", "probabilities": {"a": 0.6, …}};
     the other tasks {"prediction": 1.2}.
     """
-    signature, scores = scorer.signature, score(scorer, frame)
+    return told(scorer.signature, score(scorer, frame))
+
+
+def told(signature: Signature, scores: Floats) -> list[dict[str, Any]]:
+    """Return what a service answers for each row's calibrated score, or scores."""
     if signature.task not in ("binary", "multiclass"):
         return [{"prediction": value} for value in scores.tolist()]
     labels, picked = label_values(signature), choices(signature, scores).tolist()
@@ -109,20 +137,36 @@ def answers(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def value_of_row(scorer: Scorer, row: Sequence[float | None]) -> float:
+    """Return the calibrated score of one row of the matrix, for a task of one output, with the bits of `score_row`."""
+    if scorer.calibration is None and scorer.single is not None:
+        return scorer.single.value(row)
+    return float(score_row(scorer, row)[0])
+
+
+def told_value(signature: Signature, labels: Sequence[Any], value: float) -> dict[str, Any]:
+    """Return what `told` does for the score of one row; `labels` are the `label_values`, looked up once."""
+    if signature.task == "binary":
+        return {"prediction": labels[value >= signature.threshold], "probability": value}
+    return {"prediction": value}
+
+
 def explain(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Return how much each feature adds to each row's raw score (before sigmoid, softmax and calibration).
 
     {"base": b, "contributions": {feature: c, …}} by TreeSHAP (Lundberg et al. 2018): base and contributions add up
     to the raw score. For multiclass, base and contributions are objects by class.
     """
-    if frame.height == 0:
-        return []
+    return explain_matrix(scorer, encode(scorer.transform, frame).to_numpy()) if frame.height else []
+
+
+def explain_matrix(scorer: Scorer, matrix: Floats) -> list[dict[str, Any]]:
+    """Return what `explain` does, of a model's matrix of at least one row."""
     names = [feature.name for feature in scorer.transform.features]
-    matrix = encode(scorer.transform, frame).to_numpy()
     shares = np.asarray(scorer.booster.predict(matrix, pred_contrib=True, num_threads=scorer.threads))
     classes = scorer.signature.classes if scorer.signature.task == "multiclass" else ("",)
     told = []
-    for row in shares.reshape(frame.height, len(classes), len(names) + 1).tolist():
+    for row in shares.reshape(len(matrix), len(classes), len(names) + 1).tolist():
         parts = {label: dict(zip(names, part[:-1], strict=True)) for label, part in zip(classes, row, strict=True)}
         base = {label: part[-1] for label, part in zip(classes, row, strict=True)}
         single = classes == ("",)

@@ -86,6 +86,7 @@ class State:
     deployment_state: deployments.State | None
     served: Standing | None  # of the version that is served as approved
     decision: Decision | None  # of the rules: it fired, and no cycle has answered it yet
+    rival: Deployment | None = None  # what stands beside the deployment
 
 
 def observe(workspace: Workspace, settings: PipelineFile, *, retrain: bool = True) -> State:
@@ -116,6 +117,7 @@ def observe(workspace: Workspace, settings: PipelineFile, *, retrain: bool = Tru
         tags = {one.tag for one in release_rows.bentos(act) if one.approved} if deployment else set()
         as_approved = deployment is not None and deployment.bento in tags
         decision = watch_rows.open_decision(act, settings.name)
+        rival = release_rows.challengers(act).get(settings.deployment)
     now = _standing(model, said) if model else None
     bento, no_bento = bentos.fitting(workspace, champion, built, bentos.service_code()) if champion else (None, "")
     return State(
@@ -127,7 +129,7 @@ def observe(workspace: Workspace, settings: PipelineFile, *, retrain: bool = Tru
         bento, no_bento,
         deployment, deployments.state(deployment) if deployment else None,
         _standing(served, said) if served and as_approved else None,
-        decision,
+        decision, rival,
     )  # fmt: skip
 
 
@@ -263,11 +265,25 @@ def _deploy(state: State) -> Step:
         return Step("deploy", "run", f"{state.bento.tag} has never been served")
     if state.deployment_state == "down":
         return Step("deploy", "run", f"'{serving.name}' is down")
-    if not deployments.serves(serving, state.bento):
-        return Step("deploy", "run", deployments.outdated(serving, state.bento))
-    if (serving.host, serving.port) != address(state.settings):
-        return Step("deploy", "run", f"'{serving.name}' is to answer at another address")
+    if state.rival is not None and state.rival.mode == "canary" and state.rival.bento == state.bento.tag:
+        text = f"{state.rival.ref} stands beside '{serving.name}' as a canary of {100 * state.rival.share:.3g} %"
+        return Step("deploy", "wait", f"{text}: mlops deployments promote {serving.name}, or rollback")
+    why = _outdated(state, serving, state.bento)
+    if why:
+        return Step("deploy", "run", why)
     return Step("deploy", "skip", f"'{serving.name}' serves {serving.bento} at {serving.url}")
+
+
+def _outdated(state: State, serving: Deployment, bento: Bento) -> str:
+    """How what serves differs from what should, or nothing."""
+    assert state.settings.serve is not None
+    if not deployments.serves(serving, bento):
+        return deployments.outdated(serving, bento)
+    if (serving.host, serving.port) != address(state.settings):
+        return f"'{serving.name}' is to answer at another address"
+    if serving.serving and serving.serving != hash_of(state.settings.serve.serving()):
+        return f"what [serve] says of answering changed since '{serving.name}' was told"
+    return ""
 
 
 def address(settings: PipelineFile) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from mlops_tui.adapters.catalogue import lock, release
 from mlops_tui.errors import MlopsError, Refused
-from mlops_tui.flows.release import deployments
+from mlops_tui.flows.release import deployments, rollouts
 from mlops_tui.flows.watch import notices
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Backoff, Deployment, NoticeKind
@@ -35,9 +35,21 @@ def tend(workspace: Workspace, backoffs: tuple[Backoff, ...], say: Callable[[str
             told = "" if before and before.error == after.error else after.error
         if told:
             say(f"{item.name}: {told}")
+        _settle(workspace, item, say)
         if after is not None:
             kept.append(after)
     return tuple(kept)
+
+
+def _settle(workspace: Workspace, item: Deployment, say: Callable[[str], None]) -> None:
+    """Write down, and tell, that a server has taken its canary back by itself."""
+    try:
+        ended = rollouts.settle(workspace, item.name)
+        if ended is not None:
+            text = f"the canary {ended.ref} beside '{item.name}' was {ended.reason}"
+            say(text + _tell(workspace, item, "canary_withdrawn", text, f"{item.name} {ended.started_at}"))
+    except Exception as error:  # it is looked at again soon, and the server answers on
+        say(f"{item.name}: its challenger cannot be looked at: {_words(error)}")
 
 
 def is_due(item: Deployment, known: Backoff | None, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """What the product remembers: frozen dataclasses in the order of the route, each naming its parent.
 
     build     SourceFile → Part → DatasetVersion (+ Profile, Findings) → Run (+ Curve) → ModelVersion
-    release   ModelVersion → GateReport → Approval → Bento (+ Parity) → Deployment
+    release   ModelVersion → GateReport → Approval → Bento (+ Parity, Serving) → Deployment (+ Control → Serves)
     watch     PredictionPart (+ LabelPart) → MonitorReport → Decision → the next Run; Backtest
 
 A `hash` is the SHA-256 of bytes, in lower-case hex. A record that is stored as an object is stored as
@@ -63,6 +63,19 @@ from mlops_tui.records.release import (
     Roc,
     SliceMetrics,
 )
+from mlops_tui.records.serving import (
+    CanaryBounds,
+    Challenger,
+    Control,
+    InputPolicy,
+    KeyEntry,
+    KeyFile,
+    Limits,
+    Mode,
+    Oddity,
+    Serves,
+    Serving,
+)
 from mlops_tui.records.watch import (
     AgentState,
     Backoff,
@@ -100,10 +113,13 @@ __all__ = [
     "Bento",
     "Breakdown",
     "Calibration",
+    "CanaryBounds",
+    "Challenger",
     "Code",
     "Column",
     "ColumnProfile",
     "Contest",
+    "Control",
     "Curve",
     "Curves",
     "DatasetVersion",
@@ -124,15 +140,21 @@ __all__ = [
     "Golden",
     "Histogram",
     "Input",
+    "InputPolicy",
+    "KeyEntry",
+    "KeyFile",
     "LabelPart",
     "LabelsAdded",
+    "Limits",
     "Metric",
     "MetricDifference",
+    "Mode",
     "ModelVersion",
     "MonitorReport",
     "Multivariate",
     "Notice",
     "NoticeKind",
+    "Oddity",
     "Parity",
     "Part",
     "PolicyResult",
@@ -145,6 +167,8 @@ __all__ = [
     "RuleResult",
     "Run",
     "RunDetails",
+    "Serves",
+    "Serving",
     "Shift",
     "Signature",
     "SliceMetrics",

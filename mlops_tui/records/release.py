@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mlops_tui.records.build import Histogram, Metric
 from mlops_tui.records.codec import Task
+from mlops_tui.records.serving import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,10 @@ class Bento:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A name that answers requests; pid and `born` (process start, epoch seconds) tell ours from a stranger's."""
+    """A name that answers requests; pid and `born` (process start, epoch seconds) tell ours from a stranger's.
+
+    A challenger beside it is one more, of the same name and process, in the mode "canary" or "shadow".
+    """
 
     name: str
     model: str
@@ -109,12 +113,25 @@ class Deployment:
     user: str
     started_at: datetime
     stopped_at: datetime | None = None
+    mode: Mode = "live"
+    share: float = 1.0  # of the requests
+    runtime: str = ""  # the name of its server's own folder
+    tls: bool = False
+    container: str = ""  # its id, where it is one
+    code: str = ""  # the hash of the service's code that runs
+    serving: str = ""  # the hash of how it serves: policies, limits, bounds
+    reason: str = ""
+
+    @property
+    def ref(self) -> str:
+        """The model version that it serves, as in `flight-delay:3`."""
+        return f"{self.model}:{self.version}"
 
     @property
     def url(self) -> str:
         """The address that answers, for a client on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

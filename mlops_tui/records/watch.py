@@ -291,7 +291,9 @@ class Decision:
 
 # ── the agent ────────────────────────────────────────────────────────────────────────────────────
 
-NoticeKind = Literal["fired", "gate_failed", "waiting", "promoted", "deployment_down", "deployment_up", "failed"]
+NoticeKind = Literal[
+    "fired", "gate_failed", "waiting", "promoted", "deployment_down", "deployment_up", "canary_withdrawn", "failed"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

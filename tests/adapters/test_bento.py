@@ -24,7 +24,7 @@ WALK = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import service
-from mlops_tui.service import load
+from mlops_tui.service.model import load
 from pathlib import Path
 served = load(Path(sys.argv[1], "model"))
 print("\\n".join(sorted(sys.modules)))

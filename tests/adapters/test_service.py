@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -9,22 +10,22 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import httpx
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlops_tui import service
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters import spool as reader
 from mlops_tui.records import Input, Signature, to_json
+from mlops_tui.service import http as service
+from mlops_tui.service.answer import EXPLAINED, Asked, answer
+from mlops_tui.service.model import Served, load
+from mlops_tui.service.roles import Cast
 from mlops_tui.spool import Spool
 from tests.adapters import served
 
@@ -56,13 +57,23 @@ def client(tmp_path_factory: pytest.TempPathFactory, spool_folder: Path) -> Iter
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> service.Served:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     for name, data in served.contents().files.items():
         (folder / name).write_bytes(data)
     about = msgspec.json.decode((folder / "model.json").read_bytes()) | {"model": "tiny:3"}
     (folder / "model.json").write_bytes(to_json(about))
-    return service.load(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> Served:
+    return load(folder)
+
+
+def make_app(folder: Path, spool: Spool | None = None) -> service.App:
+    """The service's own application, in this process."""
+    return service.App().open(Cast(folder, None, lambda call: call()), spool)
 
 
 def test_predict_answers_rows_or_the_bare_list_with_the_models_answers(client: httpx.Client) -> None:
@@ -149,10 +160,11 @@ WRONG = (
 
 @pytest.mark.parametrize("body", [*WRONG, b"", b"\xff\xfe", b"[" * 50000, b'[{"a": 1' + b"0" * 5000 + b', "b": 1}]'])
 @pytest.mark.parametrize("path", ["/predict", "/explain"])
-def test_what_is_wrong_is_told_with_400(client: httpx.Client, path: str, body: bytes) -> None:
+def test_what_is_wrong_is_told_with_400_or_422(client: httpx.Client, path: str, body: bytes) -> None:
     answer = client.post(path, content=body)
     error = answer.json()["error"]
-    assert (answer.status_code, error["kind"]) == (400, "invalid_input")
+    assert answer.status_code in (400, 422)
+    assert error["kind"] == "invalid_input"
     assert error["message"]
     assert all(set(problem) == {"row", "column", "expected", "found"} for problem in error["problems"])
     assert "/tmp" not in answer.text
@@ -186,7 +198,7 @@ def test_a_wrong_method_or_path_is_told_in_json(
 
 
 def test_a_body_past_the_limit_is_413_with_and_without_a_length(client: httpx.Client) -> None:
-    large = b"[" + b" " * service.BODY_LIMIT + b"]"
+    large = b"[" + b" " * 8 * 2**20 + b"]"
     assert client.post("/predict", content=large).status_code == 413
     pieces = (large[i : i + 2**20] for i in range(0, len(large), 2**20))
     assert client.post("/predict", content=pieces).json()["error"]["kind"] == "too_large"
@@ -203,7 +215,7 @@ def test_a_large_batch_and_many_clients_get_the_same_answers(client: httpx.Clien
 
 
 def test_more_rows_than_the_limit_are_413(client: httpx.Client) -> None:
-    for path, limit in list(service.ROW_LIMITS.items())[:2]:
+    for path, limit in (("/predict", 100_000), ("/explain", EXPLAINED)):
         body = b"[" + b"{}," * limit + b"{}]"
         answer = client.post(path, content=body)
         assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")
@@ -211,34 +223,20 @@ def test_more_rows_than_the_limit_are_413(client: httpx.Client) -> None:
         assert client.post(path, content=b"[" + b"{}," * (limit - 1) + b"{}]").status_code == 200
 
 
-def test_two_large_requests_work_at_once_and_the_others_wait(loaded: service.Served) -> None:
-    seen: list[tuple[int, int]] = []
-    replies: list[service.Reply] = []
-    body = msgspec.json.encode([ROW] * 20_000)
+async def test_two_large_requests_work_at_once_and_the_others_wait(folder: Path) -> None:
+    app, body = make_app(folder), msgspec.json.encode([ROW] * 20_000)
+    seen: list[tuple[bool, int]] = []
 
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": body}
+    async def watch(asked: list[asyncio.Task[httpx.Response]]) -> None:
+        while not all(one.done() for one in asked):
+            seen.append((app._large.locked(), len(app._large._waiters or ())))
+            await asyncio.sleep(0)
 
-    async def ask() -> None:
-        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
-        replies.append(await service._reply(loaded, scope, receive, "r"))
-
-    async def watch() -> None:
-        while len(replies) < 6:
-            found = service.large().statistics()
-            seen.append((found.borrowed_tokens, found.tasks_waiting))
-            await anyio.lowlevel.checkpoint()
-
-    async def everything() -> None:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(6):
-                tasks.start_soon(ask)
-            tasks.start_soon(watch)
-
-    anyio.run(everything)
-    service.large.cache_clear()
-    assert [reply.status for reply in replies] == [200] * 6
-    assert max(seen) == (2, 4)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        asked = [asyncio.create_task(client.post("/predict", content=body)) for _ in range(6)]
+        await watch(asked)
+    assert [one.result().status_code for one in asked] == [200] * 6
+    assert max(seen) == (True, 4)
 
 
 def test_a_client_that_goes_away_or_speaks_no_http_harms_nobody(client: httpx.Client) -> None:
@@ -265,10 +263,10 @@ json_values = st.recursive(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=json_values | st.binary(max_size=30), path=st.sampled_from(["/predict", "/explain", "/labels"]))
-def test_nothing_that_a_client_sends_is_a_fault_of_the_service(loaded: service.Served, body: object, path: str) -> None:
+def test_nothing_that_a_client_sends_is_a_fault_of_the_service(loaded: Served, body: object, path: str) -> None:
     sent = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    reply = service.handle(replace(loaded, key=("a",)), path, sent, "r")
-    assert reply.status in (200, 202, 400)
+    reply = answer(replace(loaded, key=("a",)), Asked(path, sent, "r"))
+    assert reply.status in (200, 202, 400, 422)
     assert b"NaN" not in reply.body
     msgspec.json.decode(reply.body)
 
@@ -282,9 +280,9 @@ def spooled(folder: Path) -> list[dict[str, Any]]:
 
 
 @contextlib.asynccontextmanager
-async def answering(served: service.Served, spool: Spool | None) -> AsyncIterator[httpx.AsyncClient]:
+async def answering(folder: Path, spool: Spool | None) -> AsyncIterator[httpx.AsyncClient]:
     """The service's own application, in this process, with a spool."""
-    app = partial(service._serve, replace(served, spool=spool))
+    app = make_app(folder, spool)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
 
@@ -330,18 +328,18 @@ def test_a_service_that_is_told_to_stop_keeps_all_that_it_answered(tmp_path: Pat
     assert [live for _, _, live in reader.segments(tmp_path / "spool")] == [False]
 
 
-async def test_without_a_spool_nothing_is_kept_and_labels_are_told_so(loaded: service.Served) -> None:
-    async with answering(loaded, None) as client:
+async def test_without_a_spool_nothing_is_kept_and_labels_are_told_so(folder: Path) -> None:
+    async with answering(folder, None) as client:
         assert (await client.post("/predict", json=[ROW])).status_code == 200
         answer = await client.post("/labels", json={"labels": [{"request_id": "r", "label": True}]})
     assert (answer.status_code, answer.json()["error"]["kind"]) == (503, "unavailable")
     assert "without MLOPS_SPOOL" in answer.json()["error"]["message"]
 
 
-async def test_labels_that_cannot_be_kept_are_not_accepted(loaded: service.Served, tmp_path: Path) -> None:
+async def test_labels_that_cannot_be_kept_are_not_accepted(folder: Path, tmp_path: Path) -> None:
     nowhere = Spool(tmp_path / "gone" / "spool", 10**6)
     body = {"labels": [{"request_id": "r", "label": False}]}
-    async with answering(loaded, nowhere) as client:
+    async with answering(folder, nowhere) as client:
         for _ in range(3):
             assert (await client.post("/predict", json=[ROW])).status_code == 200
         answer = await client.post("/labels", json=body)
@@ -354,14 +352,14 @@ async def test_labels_that_cannot_be_kept_are_not_accepted(loaded: service.Serve
 
 
 async def test_labels_do_not_wait_for_a_disk_that_hangs(
-    loaded: service.Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "LABEL_SECONDS", 0.2)
     spool, gate = Spool(tmp_path / "spool", 10**6), threading.Event()
     append = spool._segments.append
     monkeypatch.setattr(spool._segments, "append", lambda *given: (gate.wait(10), append(*given))[1])
     body = {"labels": [{"request_id": "r", "label": False}]}
-    async with answering(loaded, spool) as client:
+    async with answering(folder, spool) as client:
         begun = time.monotonic()
         answers = [(await client.post("/labels", json=body)).status_code for _ in range(3)]
         predicted = await client.post("/predict", json=[ROW])
@@ -384,11 +382,11 @@ WRONG_LABELS = [
 
 
 @pytest.mark.parametrize("label", WRONG_LABELS, ids=str)
-def test_a_wrong_label_is_told_by_its_number_and_column(loaded: service.Served, label: object) -> None:
+def test_a_wrong_label_is_told_by_its_number_and_column(loaded: Served, label: object) -> None:
     right = {"request_id": "r", "row": 3, "label": None}
     body = msgspec.json.encode({"labels": [right, {"a": 1.5, "label": False}, label]})
-    reply = service.handle(replace(loaded, key=("a",)), "/labels", body, "r")
-    assert reply.status == 400
+    reply = answer(replace(loaded, key=("a",)), Asked("/labels", body, "r"))
+    assert reply.status == 422
     problems = msgspec.json.decode(reply.body)["error"]["problems"]
     assert {problem["row"] for problem in problems} == {2}
     assert all(problem["expected"] and problem["found"] for problem in problems)
@@ -411,30 +409,30 @@ def test_a_body_that_holds_no_labels_is_refused(client: httpx.Client, body: str)
     ],
 )
 def test_a_label_is_what_the_target_can_be(
-    loaded: service.Served, task: Any, dtype: str, classes: tuple[str, ...], right: list[Any], wrong: list[Any]
+    loaded: Served, task: Any, dtype: str, classes: tuple[str, ...], right: list[Any], wrong: list[Any]
 ) -> None:
     signature = Signature(task, "y", dtype, (Input("a", "Float64", True),), classes)
     known = replace(loaded, signature=signature)
     for value in [*right, None]:
         body = msgspec.json.encode({"labels": [{"request_id": "r", "label": value}]})
-        assert service.handle(known, "/labels", body, "r").status == 202, value
+        assert answer(known, Asked("/labels", body, "r")).status == 202, value
     for value in wrong:
         body = msgspec.json.encode({"labels": [{"request_id": "r", "label": value}]})
-        assert service.handle(known, "/labels", body, "r").status == 400, value
+        assert answer(known, Asked("/labels", body, "r")).status == 422, value
 
 
 def test_labels_have_limits_and_an_example_that_works(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()["paths"]["/labels"]["post"]
     example = document["requestBody"]["content"]["application/json"]["example"]
     assert client.post("/labels", json=example).status_code == 202
-    assert {"202", "400", "413", "503"} == set(document["responses"])
+    assert {"202", "400", "401", "408", "413", "422", "429", "503"} == set(document["responses"])
     many = b'{"labels":[' + b"{}," * 100_000 + b"{}]}"
     assert client.post("/labels", content=many).status_code == 413
     assert client.get("/labels").headers["Allow"] == "POST"
 
 
 def test_the_module_imports_no_server_and_knows_no_flow() -> None:
-    source = Path(service.__file__).read_text()
+    source = "".join(path.read_text() for path in Path(service.__file__).parent.glob("*.py"))
     assert not [
         word for word in ("flows", "catalogue", "config", "typer", "textual", "pickle") if f"import {word}" in source
     ]

@@ -21,7 +21,7 @@ from mlops_tui.core.features import (
     learn_inputs,
     monotone,
 )
-from mlops_tui.core.openapi import openapi
+from mlops_tui.core.openapi import About, openapi
 from mlops_tui.core.requests import BadRows, frame_for, rows_to_frame, to_json_rows
 from mlops_tui.errors import InvalidInput
 from mlops_tui.records import Input, Signature, from_json, to_json
@@ -158,7 +158,7 @@ def test_rows_survive_json() -> None:
     rows = json.loads(json.dumps(to_json_rows(FRAME)))
     transform = learn(FRAME, Features(), ())
     assert encode(transform, rows_to_frame(signature, rows)).equals(encode(transform, FRAME))
-    document = openapi(signature, "flights", "3", rows)
+    document = openapi(signature, About("flights", "3", rows))
     assert json.loads(json.dumps(document))["components"]["schemas"]["Row"]["properties"].keys() == rows[0].keys() | {
         "key"
     }

@@ -18,7 +18,7 @@ from mlops_tui.flows import cycle
 from mlops_tui.flows.queries import lists
 from mlops_tui.flows.queries.board import Line, board
 from mlops_tui.flows.queries.stations import Station, StationName
-from mlops_tui.flows.release import approvals, bentos, deployments, models
+from mlops_tui.flows.release import approvals, bentos, models, rollouts
 from mlops_tui.flows.workspace import Workspace, open_workspace
 from tests.tui import made
 
@@ -163,12 +163,12 @@ def test_a_rollback_goes_to_the_champion_before_or_names_the_one_that_was_left(w
     approvals.set_alias(workspace, f"{NAME}:1", "champion", f"rollback of {NAME} from :5")
     assert "former" not in line(workspace).refs
     with pytest.raises(Refused) as refused:
-        deployments.rollback(workspace, NAME)
+        rollouts.rollback(workspace, NAME)
     assert refused.value.message == f"no champion before {NAME}:1 is still approved; {NAME}:5, which came after it, is"
     assert refused.value.hint == f"mlops deployments rollback {NAME} --to {NAME}:5"
     approvals.reject(workspace, f"{NAME}:5", "slow")
     with pytest.raises(Refused, match=f"no champion before {NAME}:1 is still approved$"):
-        deployments.rollback(workspace, NAME)
+        rollouts.rollback(workspace, NAME)
 
 
 def test_a_champion_that_was_rejected_is_named_where_another_took_its_place(workspace: Workspace) -> None:

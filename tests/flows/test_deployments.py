@@ -21,7 +21,7 @@ from mlops_tui.errors import External, InvalidInput, Refused
 from mlops_tui.flows import backup as backups
 from mlops_tui.flows import cycle, lookup
 from mlops_tui.flows.queries.traffic import traffic
-from mlops_tui.flows.release import approvals, deployments, models
+from mlops_tui.flows.release import approvals, deployments, models, rollouts
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Deployment
 from tests import workspaces
@@ -57,9 +57,9 @@ def test_the_life_of_a_deployment(served: Workspace, tmp_path: Path) -> None:
     done = cycle.apply(served, NAME)
     assert done.url == first.url
     assert about(served)["model"] == f"{NAME}:2"
-    assert not processes.alive(first.pid, first.born)
+    assert deployments.get(served, NAME).pid == first.pid  # another model, in the same server
 
-    back, _ = deployments.rollback(served, NAME, comment="too slow")
+    back, _ = rollouts.rollback(served, NAME, comment="too slow")
     assert (back.version, about(served)["model"]) == (1, f"{NAME}:1")
     assert not cycle.plan(served, NAME).due  # a plan does not undo what a person did
     moved = next(one for one in models.show(served, f"{NAME}:1").history if one.alias == "champion")
@@ -139,7 +139,7 @@ def test_what_nobody_says_of_the_place_is_taken_from_the_pipeline_or_stays_as_it
     workspaces.write_pipeline(built, more=f"[serve]\nport = {own}\n")
     try:
         assert deployments.start(built, f"{NAME}:1", deployments.Place(port=other))[0].port == other
-        assert deployments.rollback(built, NAME, f"{NAME}:1")[0].port == other  # a person put it there
+        assert rollouts.rollback(built, NAME, f"{NAME}:1")[0].port == other  # a person put it there
         assert deployments.start(built, f"{NAME}:1")[0].port == own
         assert not cycle.plan(built, NAME).due  # it is where the cycle would put it
         workspaces.write_pipeline(built, more=f'[serve]\nport = {other}\nname = "another"\n')

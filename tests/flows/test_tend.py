@@ -14,7 +14,7 @@ import pytest
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters.catalogue import lock, release
 from mlops_tui.flows import cycle
-from mlops_tui.flows.release import approvals, deployments
+from mlops_tui.flows.release import approvals, deployments, servers
 from mlops_tui.flows.tend import is_due, tend
 from mlops_tui.flows.watch import notices
 from mlops_tui.flows.workspace import Workspace, utc_now
@@ -62,7 +62,7 @@ def told(workspace: Workspace) -> list[str]:
 @pytest.fixture
 def blocked(trained: Workspace, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A workspace whose deployment is down, and whose port a stranger has taken."""
-    monkeypatch.setattr(deployments, "CLOSING_SECONDS", 0)
+    monkeypatch.setattr(servers, "CLOSING_SECONDS", 0)
     approvals.approve(trained, f"{NAME}:1", "good")
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         workspace = replace(trained, now=clock)

@@ -43,6 +43,7 @@ class Newest:
     moved: dict[str, AliasChange]  # by model: how its champion came to be so
     bentos: dict[str, tuple[Bento, ...]]  # by model, newest first
     deployments: dict[str, Deployment]
+    challengers: dict[str, Deployment]
     reports: dict[str, tuple[str, str]]  # by deployment: the (id, hash) of its newest routine monitor report
     decisions: dict[str, Decision]  # by pipeline
 
@@ -68,6 +69,7 @@ def newest(act: Act) -> Newest:
         moved={one.model: one for one in _last(act, "alias_changes", "model", MOMENT, AliasChange, crowned)},
         bentos=bentos,
         deployments={one.name: one for one in release.deployments(act)},
+        challengers=release.challengers(act),
         reports=reports(act),
         decisions=decisions(act),
     )  # fmt: skip

@@ -82,6 +82,22 @@ def deployment(act: Act, name: str) -> Deployment | None:
     return from_json(row[0].encode(), Deployment) if row else None
 
 
+def put_challenger(act: Act, challenger: Deployment) -> None:
+    """Insert or replace the challenger beside what a deployment serves."""
+    act.change("INSERT OR REPLACE INTO challengers VALUES (?, ?)", challenger.name, to_json(challenger).decode())
+
+
+def drop_challenger(act: Act, name: str) -> None:
+    """Remove the challenger of a deployment, if it has one."""
+    act.change("DELETE FROM challengers WHERE name = ?", name)
+
+
+def challengers(act: Act) -> dict[str, Deployment]:
+    """Return the challenger of every deployment that has one, by the deployment's name."""
+    rows = act.query("SELECT name, body FROM challengers ORDER BY name")
+    return {name: from_json(body.encode(), Deployment) for name, body in rows}
+
+
 def deployment_history(act: Act, name: str) -> list[Deployment]:
     """Return what served under a name before, newest first."""
     return bodies(act, "deployment_history", Deployment, {"name": name}, "started_at DESC", -1)

@@ -209,6 +209,11 @@ def live(one: Sketch, found: rows.Newest, bento: Bento | None) -> Station:
         return Station("live", "off", f"'{ref}' was stopped by {item.user}", item.stopped_at or at, noun, ref)
     if state == "down":
         return Station("live", "fail", f"'{ref}' is down", at, noun, ref)
+    rival = found.challengers.get(one.deployment)
+    if rival is not None:
+        how = "in the shadow" if rival.mode == "shadow" else f"as a canary of {100 * rival.share:.3g} %"
+        text = f"'{ref}' serves {serves} at {item.url}; {rival.ref} stands beside it {how}"
+        return Station("live", "wait", text, rival.started_at, noun, ref)
     if champion is not None and champion.ref != serves:
         text = f"'{ref}' serves {serves} at {item.url}; the champion is {champion.ref}"
         return Station("live", "due", text, at, noun, ref)

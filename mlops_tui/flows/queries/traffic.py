@@ -29,6 +29,7 @@ class Counted:
     errors: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     buckets: dict[str, int] = field(default_factory=dict)
+    started: float | None = None  # epoch seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def traffic(workspace: Workspace, item: Deployment, before: Traffic | None = Non
     total = counted(scrape.parse(text))
     known = before.total if before is not None and before.pid == item.pid else None
     if before is None or known is None or known.requests > total.requests:
-        return _paced(replace(now, total=total), total, (now.at - item.started_at).total_seconds())
+        return _paced(replace(now, total=total), total, now.at.timestamp() - (total.started or item.born))
     return _paced(replace(now, total=total), _since(known, total), (now.at - before.at).total_seconds())
 
 
@@ -84,6 +85,7 @@ def counted(samples: Iterable[scrape.Sample]) -> Counted:
             for edge, count in _sums(found, "mlops_request_seconds_bucket", "le", PREDICT).items()
             if _is_edge(edge)
         },
+        started=next((one.value for one in found if one.name == "mlops_start_time_seconds"), None),
     )
 
 

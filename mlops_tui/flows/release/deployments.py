@@ -1,40 +1,44 @@
-"""Bentos that answer: started as processes that outlive the command, found again, and told from strangers."""
+"""Bentos that answer: started as processes that outlive the command, found again, and told from strangers.
+
+What stands beside a deployment, a canary or a shadow, and how it becomes the one that serves: see `rollouts`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlops_tui.adapters import ports, processes
-from mlops_tui.adapters.catalogue import release
-from mlops_tui.errors import External, InvalidInput, MlopsError, NotFound, Refused, unknown
+from mlops_tui.adapters import processes
+from mlops_tui.adapters.catalogue import Act, release
+from mlops_tui.errors import External, NotFound, unknown
 from mlops_tui.flows import lookup
-from mlops_tui.flows.release import approvals
+from mlops_tui.flows.release import approvals, servers
+from mlops_tui.flows.release.servers import READY_SECONDS
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.names import valid_name
-from mlops_tui.records import Bento, Deployment, Progress
+from mlops_tui.records import Bento, Deployment, Progress, hash_of
 
 if TYPE_CHECKING:
-    from mlops_tui.config import PipelineFile, Serve
+    from mlops_tui.config import Serve
 
-READY_SECONDS = 90.0
-CLOSING_SECONDS = 2.0
-LOG_BYTES = 20_000_000  # a log larger than this is set aside, once, when the next server starts
 State = Literal["running", "stopped", "down"]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a deployment answers; None is what [serve] of its pipeline says, else what it had, else a default."""
+    """Where a deployment answers; None is what [serve] of its pipeline says, else what it had, else a default.
+
+    `container` says whether it is one; None leaves that as it was.
+    """
 
     name: str | None = None
     host: str | None = None
     port: int | None = None
+    container: bool | None = None
 
 
 def start(
@@ -44,52 +48,62 @@ def start(
     *,
     unapproved: bool = False,
     expected: Deployment | None = None,
+    reason: str = "",
 ) -> tuple[Deployment, bool]:
     """Serve a model version's Bento, built now if it has none; returns the deployment and whether it was started.
 
-    A deployment of that name that serves another version is replaced: on the same port the new server is ready
-    before the old one is stopped. Raises Refused for what is not approved unless `unapproved` is said. `expected` is
-    the deployment as the caller saw it: if somebody has started or stopped it since, nothing is done.
+    A deployment of that name that serves another version changes between two requests; where its code or place are
+    others too, a new server is ready on the port before the old one is stopped. Raises Refused for what is not
+    approved unless `unapproved` is said. `expected` is the deployment as the caller saw it: if somebody has started
+    or stopped it since, nothing is done.
     """
     from mlops_tui.flows.release import bentos
 
     version = lookup.model_version(workspace, reference)
     name = valid_name("deployment", version.model if place.name is None else place.name)
-    with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=2 * READY_SECONDS):
-        known = _find(workspace, name)
+    with locked(workspace, name):
+        known = find(workspace, name)
         if expected is not None and (known is None or _is_changed(known, expected)):
             return known or expected, False
-        running = known is not None and processes.alive(known.pid, known.born)
-        _reap(workspace, name, known)
+        running = known is not None and servers.alive(known)
+        servers.reap(workspace, name, known)
         target = _target(known, place, _serve(workspace, version.model, name))
         stays = known if known and running and (known.host, known.port) == target else None
         if stays is None:
             was_ours = known is not None and (known.host, known.port) == target
-            _check_port(workspace, name, target, CLOSING_SECONDS if was_ours else 0)
+            _check_port(workspace, name, target, servers.CLOSING_SECONDS if was_ours else 0)
         bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
-        if stays and serves(stays, bento):
+        want = servers.wanted(workspace, name, target, bento)
+        boxed = bool(known and known.container) if place.container is None else place.container
+        if stays and bool(stays.container) == boxed and serves(stays, bento) and stays.serving == hash_of(want.serving):
             return stays, False
+        if stays and not boxed and servers.can_change(workspace, stays, want):
+            return change(workspace, stays, want, reason), True
         with workspace.exclusive(f"port-{target[1]}", f"the port {target[1]}", timeout=READY_SECONDS):
-            return _replace(workspace, name, bento, target, known if running else None), True
+            return replace_server(workspace, want, known if running else None, reason, boxed), True
 
 
-def _runtime(workspace: Workspace) -> Path:
-    """The folder of the servers' own folders: NAME-TIME for a deployment."""
-    return workspace.home / "bentos" / "runtime"
+def locked(workspace: Workspace, name: str) -> AbstractContextManager[None]:
+    """Hold a deployment while it is started, changed or stopped, which may take a while."""
+    return workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=2 * READY_SECONDS)
 
 
-def _reap(workspace: Workspace, name: str, known: Deployment | None) -> None:
-    """Stop servers of this deployment that nobody wrote down: whoever started them was killed. Remove their folders.
-
-    They are told by the folder that only we give them; nobody else can be starting one, for we hold the lock.
-    """
-    for process in processes.serving_from(_runtime(workspace), f"{name}-"):
-        if known is None or process.pid != known.pid:
-            processes.stop(process.pid, process.born)
-    live = {one.home for one in processes.serving_from(_runtime(workspace), f"{name}-")}
-    for folder in _runtime(workspace).glob(f"{name}-*"):
-        if folder.name.removeprefix(f"{name}-").isdigit() and folder not in live:
-            shutil.rmtree(folder, ignore_errors=True)
+def change(workspace: Workspace, item: Deployment, want: servers.Wanted, reason: str = "") -> Deployment:
+    """Have a running server serve another model version, between two requests, and write that down."""
+    workspace.report(Progress("deploy", f"changing '{item.name}' to {want.ref}"))
+    before = processes.told(servers.runtime_of(workspace, item))
+    servers.tell(workspace, item, servers.control_of(workspace, want, reason="promoted"))
+    deployment = dataclasses.replace(
+        item, model=want.bento.model, version=want.bento.version, bento=want.bento.tag, user=workspace.user,
+        started_at=workspace.now(), serving=hash_of(want.serving), reason=reason,
+    )  # fmt: skip
+    try:
+        _write(workspace, deployment, want.bento)
+    except BaseException:
+        if before is not None:  # what nobody wrote down must not go on
+            servers.tell(workspace, item, before)
+        raise
+    return deployment
 
 
 def _is_changed(known: Deployment, expected: Deployment) -> bool:
@@ -97,22 +111,11 @@ def _is_changed(known: Deployment, expected: Deployment) -> bool:
 
 
 def _check_port(workspace: Workspace, name: str, target: tuple[str, int], patience: float) -> None:
-    """Raise External, before anything is built, if the port is not ours to take, and name the deployment on it.
-
-    Looks again for `patience` seconds: of a server that was killed the kernel closes the sockets a moment later.
-    """
-    host, port = target
+    """Raise External, before anything is built, if the port is not ours to take, and name the deployment on it."""
     for other in list_deployments(workspace):
-        if other.name != name and other.port == port and state(other) == "running":
-            raise External(f"port {port} is taken by the deployment '{other.name}'", "choose another: --port")
-    end = time.monotonic() + patience
-    while True:
-        try:
-            return ports.check(host, port)
-        except External:
-            if time.monotonic() >= end:
-                raise
-        time.sleep(0.05)
+        if other.name != name and other.port == target[1] and state(other) == "running":
+            raise External(f"port {target[1]} is taken by the deployment '{other.name}'", "choose another: --port")
+    servers.check_port(*target, patience)
 
 
 def _target(known: Deployment | None, place: Place, serve: Serve | None) -> tuple[str, int]:
@@ -123,50 +126,34 @@ def _target(known: Deployment | None, place: Place, serve: Serve | None) -> tupl
 
 def _serve(workspace: Workspace, model: str, name: str) -> Serve | None:
     """What the model's pipeline says of a deployment, if that is its own: a trial beside it has another name."""
-    settings = _pipeline(workspace, model)
+    settings = servers.pipeline_of(workspace, model)
     return settings.serve if settings and settings.deployment == name else None
 
 
-def _pipeline(workspace: Workspace, model: str) -> PipelineFile | None:
-    """The pipeline of a model, which can be served where its pipeline is gone or broken, too."""
-    try:
-        return lookup.pipeline(workspace, model)[0]
-    except MlopsError:
-        return None
-
-
-def _replace(
-    workspace: Workspace, name: str, bento: Bento, target: tuple[str, int], old: Deployment | None
+def replace_server(
+    workspace: Workspace, want: servers.Wanted, old: Deployment | None, reason: str = "", boxed: bool = False
 ) -> Deployment:
     """Start a server, wait until it answers for its model, write it down, then stop the one it replaces."""
-    from mlops_tui.adapters import bento as store
+    from mlops_tui.flows.release import contained
 
-    host, port = target
-    home = workspace.home / "bentos"
-    log = workspace.home / "log" / f"deployment-{name}.log"
-    runtime = _runtime(workspace) / f"{name}-{workspace.now():%Y%m%d%H%M%S%f}"
-    folder, spool = store.find(home, bento.tag).folder, workspace.home / "spool" / name
-    settings = _pipeline(workspace, bento.model)
-    limit = settings.monitor.spool_mb if settings else None
-    server = processes.Server(folder, runtime, log, host, port, spool, limit)
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
-    workspace.report(Progress("deploy", f"starting {bento.tag} on {server.url}"))
-    process = processes.start(server, beside=old is not None and (old.host, old.port) == target)
+    was_boxed = old is not None and bool(old.container)
+    beside = old is not None and (old.host, old.port) == (want.host, want.port)
+    if old is not None and beside and bool(old.container) != boxed:
+        servers.stop(old)  # the kernel lets only one user's servers share a port, and a container's is another
+        old, beside = None, False
+        servers.check_port(want.host, want.port, servers.CLOSING_SECONDS)
+    started = (contained.start if boxed else servers.start)(workspace, want, beside)
+    deployment = dataclasses.replace(started, reason=reason)
     try:
-        processes.wait_ready(server, process, f"{bento.model}:{bento.version}", READY_SECONDS)
-        now = workspace.now()
-        deployment = Deployment(
-            name, bento.model, bento.version, bento.tag, host, port, process.pid, process.born,
-            "running", workspace.user, now,
-        )  # fmt: skip
-        _write(workspace, deployment, bento)
+        _write(workspace, deployment, want.bento)
     except BaseException:
-        processes.stop(process.pid, process.born)
+        servers.stop(deployment)
         raise
     if old is not None:
-        processes.stop(old.pid, old.born)
-    _reap(workspace, name, deployment)
+        servers.stop_replaced(workspace, old)
+    servers.reap(workspace, want.name, deployment)
+    if boxed or was_boxed:
+        contained.sweep(workspace, want.name, contained.container_of(deployment).id if boxed else "")
     return deployment
 
 
@@ -179,9 +166,12 @@ def _write(workspace: Workspace, deployment: Deployment, bento: Bento) -> None:
         former = release.deployment(act, deployment.name)
         if former is not None and former.stopped_at is None:
             release.end_deployment(act, dataclasses.replace(former, stopped_at=act.now))
+        end_challenger(act, deployment.name, f"{deployment.ref} serves instead")
         release.put_deployment(act, deployment)
-        model = f"{deployment.model}:{deployment.version}"
-        act.record("deployment.started", deployment.name, model=model, url=deployment.url, pid=deployment.pid)
+        told = {"url": deployment.url, "pid": deployment.pid} | (
+            {"reason": deployment.reason} if deployment.reason else {}
+        )
+        act.record("deployment.started", deployment.name, model=deployment.ref, **told)
         if bento.approved:
             approvals.point(act, deployment.model, "live", deployment.version, f"deployment {deployment.name}")
 
@@ -189,13 +179,14 @@ def _write(workspace: Workspace, deployment: Deployment, bento: Bento) -> None:
 def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
     """Stop a deployment's process and return whether it ran; one that stopped already stays so."""
     valid_name("deployment", name)
-    with workspace.exclusive(f"deployment-{name}", f"the deployment '{name}'", timeout=READY_SECONDS):
+    with locked(workspace, name):
         known = get(workspace, name)
-        ran = processes.stop(known.pid, known.born)
-        _reap(workspace, name, None)
+        ran = servers.stop(known)
+        servers.reap(workspace, name, None)
         if known.wanted == "stopped":
             return known, ran
         with workspace.catalogue.write(workspace.now()) as act:
+            end_challenger(act, name, f"'{name}' was stopped")
             ended = dataclasses.replace(known, wanted="stopped", stopped_at=act.now)
             release.put_deployment(act, ended)
             release.end_deployment(act, ended)
@@ -206,38 +197,16 @@ def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
     return ended, ran
 
 
-def rollback(
-    workspace: Workspace, name: str, reference: str | None = None, comment: str = ""
-) -> tuple[Deployment, bool]:
-    """Make the former approved champion, or a named version, champion again and serve it; the comment says why."""
-    from mlops_tui.flows.release import bentos
-
-    known = get(workspace, name)
-    version = lookup.model_version(workspace, _former(workspace, known) if reference is None else reference)
-    if version.model != known.model:
-        raise InvalidInput(f"the deployment '{name}' serves {known.model}, not {version.model}")
-    bento, _ = bentos.build(workspace, version.ref)
-    with workspace.catalogue.read() as act:
-        left = approvals.champion(act, known.model)
-    reason = f"rollback of {name} from :{left or known.version}" + (f": {comment}" if comment else "")
-    approvals.set_alias(workspace, version.ref, "champion", reason)
-    return start(workspace, f"{bento.model}:{bento.version}", Place(name, known.host, known.port))
-
-
-def _former(workspace: Workspace, known: Deployment) -> str:
-    """The champion before the present one; raises Refused, which names one that came after it where there is any."""
-    model = known.model
-    with workspace.catalogue.read() as act:
-        former, now = approvals.formers(act, model).get(model), approvals.champion(act, model)
-        were = {one for one in release.champions(act, model).get(model, ()) if one not in (None, now)}
-        left = approvals.approved(act, [(model, one) for one in were if one])
-    if former is not None:
-        return former.ref
-    why = f"no champion before {model}:{now} is still approved" if now else f"no champion of {model} is still approved"
-    if not left:
-        raise Refused(why, f"mlops models list {model}")
-    ref = max(left, key=lambda one: one.version).ref
-    raise Refused(f"{why}; {ref}, which came after it, is", f"mlops deployments rollback {known.name} --to {ref}")
+def end_challenger(act: Act, name: str, reason: str) -> Deployment | None:
+    """Move the challenger of a deployment, if it has one, to the history; returns it."""
+    known = release.challengers(act).get(name)
+    if known is None:
+        return None
+    ended = dataclasses.replace(known, wanted="stopped", stopped_at=act.now, reason=reason)
+    release.drop_challenger(act, name)
+    release.end_deployment(act, ended)
+    act.record("challenger.ended", name, model=known.ref, mode=known.mode, reason=reason)
+    return ended
 
 
 def get(workspace: Workspace, name: str) -> Deployment:
@@ -250,7 +219,7 @@ def get(workspace: Workspace, name: str) -> Deployment:
     raise unknown("deployment", name, [item.name for item in known], "mlops deployments list")
 
 
-def _find(workspace: Workspace, name: str) -> Deployment | None:
+def find(workspace: Workspace, name: str) -> Deployment | None:
     try:
         return get(workspace, name)
     except NotFound:
@@ -271,7 +240,7 @@ def history(workspace: Workspace, name: str) -> list[Deployment]:
 
 def state(deployment: Deployment) -> State:
     """Return whether a deployment runs, was stopped, or is down though it should run."""
-    if processes.alive(deployment.pid, deployment.born):
+    if servers.alive(deployment):
         return "running"
     return "stopped" if deployment.wanted == "stopped" else "down"
 
@@ -290,10 +259,18 @@ def outdated(deployment: Deployment, bento: Bento) -> str:
 def log_file(workspace: Workspace, name: str) -> Path:
     """Return the log of a deployment; raises NotFound if there is none."""
     get(workspace, name)
-    path = workspace.home / "log" / f"deployment-{name}.log"
-    if not path.exists():
-        raise NotFound(f"the deployment '{name}' has no log yet")
-    return path
+    return servers.log_file(workspace, name)
+
+
+def log_lines(workspace: Workspace, name: str, count: int) -> list[str]:
+    """Return the last lines of a deployment's log, or of its container's; raises NotFound if there is none."""
+    item = get(workspace, name)
+    if item.container:
+        from mlops_tui.adapters import containers
+        from mlops_tui.flows.release import contained
+
+        return containers.logs(contained.container_of(item), count)
+    return list(last_lines(servers.log_file(workspace, name), count))
 
 
 def last_lines(path: Path, count: int) -> Iterator[str]:

@@ -18,7 +18,7 @@ COLUMNS = (Column("what", "what", 8, 16), Column("of", "of", 4, 24), Column("tex
 START = "mlops agent run, or W for one wake"
 SUBJECTS = {
     "fired": "pipeline", "failed": "pipeline", "gate_failed": "model", "waiting": "model", "promoted": "deployment",
-    "deployment_down": "deployment", "deployment_up": "deployment",
+    "deployment_down": "deployment", "deployment_up": "deployment", "canary_withdrawn": "deployment",
 }  # fmt: skip
 """What a notice of each kind is about."""
 

@@ -1,0 +1,216 @@
+"""A request's bytes to an answer's bytes, by one model version; knows no server, so that it is tested alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mlops_tui.core import bodies, requests, scoring, sent_labels
+from mlops_tui.core.decode import columns as columns_of_rows
+from mlops_tui.core.inputs import Oddities, refuse
+from mlops_tui.errors import InvalidInput
+from mlops_tui.service.model import Served, values
+
+EXPLAINED, LABELLED = 2_000, 100_000  # rows of one request
+NOT_JSON = (b"NaN", b"nfinity")
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer to a request. `outcome`, `rows`, `odd` and `values` (one for each prediction) are for the counters;
+    `kept` is the request's body as the spool keeps it, where that is not what was sent.
+    """
+
+    status: int
+    body: bytes
+    outcome: str = "ok"
+    rows: int = 0
+    kind: str = "application/json"
+    headers: Mapping[str, str] | None = None
+    odd: Mapping[tuple[str, Any], int] | None = None
+    values: Sequence[float] = ()
+    kept: bytes | None = None
+    told: bytes | None = None  # the answer as the spool keeps it, where it was not JSON
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request with a body: its path, bytes and id, and what it says of the form of both ways."""
+
+    path: str
+    body: bytes
+    request_id: str
+    sent: bodies.Kind = "json"
+    wanted: bodies.Kind = "json"
+
+
+def refusal(status: int, kind: str, message: str, problems: list[dict[str, Any]] | None = None) -> Reply:
+    """Return an error as clients get it: {"error": {"kind", "message", "problems"?}}."""
+    error: dict[str, Any] = {"kind": kind, "message": message}
+    if problems is not None:
+        error["problems"] = problems
+    return Reply(status, msgspec.json.encode({"error": error}), kind)
+
+
+def predict_row(served: Served, body: bytes, request_id: str) -> Reply | None:
+    """Answer a JSON body of one row without a fault, the usual request, at once; None for any other body."""
+    read = served.decoder.rows(body)
+    if read is None or len(read[0]) != 1 or served.signature.task == "multiclass":
+        return None
+    (row,), usual = read
+    found = None if usual and None not in row else served.watch.row(row)
+    if found is not None and (found.refused or found.told or served.watch.nulls_range):
+        return None
+    value = scoring.value_of_row(served.scorer, served.encoder.row(row))
+    told = scoring.told_value(served.signature, served.labels, value)
+    body = msgspec.json.encode({"predictions": [told], "model": served.model, "request_id": request_id})
+    return Reply(200, body, rows=1, odd=None if found is None else found.counts, values=(value,))
+
+
+def answer(served: Served, asked: Asked) -> Reply:
+    """Answer a request to /predict, /explain or /labels, whatever it holds."""
+    found = Oddities()
+    try:
+        if asked.path == "/labels":
+            return _labels(served, asked)
+        matrix = _matrix(served, asked, found)
+    except requests.BadRows as error:
+        problems = [msgspec.to_builtins(problem) for problem in error.problems]
+        return _with_odd(refusal(422, "invalid_input", error.message, problems), found)
+    except InvalidInput as error:  # an expression that these values break, such as CAST('x' AS INT)
+        return _with_odd(refusal(422, "invalid_input", error.message, []), found)
+    except (ValueError, RecursionError, MemoryError, bodies.PANIC) as error:
+        return _with_odd(refusal(400, "invalid_input", str(error)[:300] or "the body cannot be read", []), found)
+    except _TooMany as error:
+        return _too_many(asked.path, *error.args)
+    if asked.path == "/explain":
+        return _with_odd(_explain(served, asked, matrix, found), found)
+    return _with_odd(_predict(served, asked, matrix, found), found)
+
+
+class _TooMany(Exception):
+    """More rows than a request may have: how many, and how many it may."""
+
+
+def _matrix(served: Served, asked: Asked, found: Oddities) -> scoring.Floats:
+    """Return the model's matrix of a request; raises BadRows, ValueError, _TooMany."""
+    read = served.decoder.rows(asked.body) if asked.sent == "json" else None
+    if read is not None and served.encoder.takes_all:
+        _check_count(served, asked, len(read[0]))
+        matrix = served.encoder.rows(read[0])
+        if served.watch.matrix(matrix, read[1], found):
+            return matrix
+    columns = columns_of_rows(read[0]) if read is not None else _read(served, asked, found)
+    _check_count(served, asked, len(columns[0]))
+    served.watch.columns(columns, found)
+    refuse(found)
+    return served.encoder(served.watch.nulled(columns) if served.watch.nulls_range else columns)
+
+
+def _check_count(served: Served, asked: Asked, count: int) -> None:
+    most = served.serving.limits.rows if asked.path == "/predict" else min(served.serving.limits.rows, EXPLAINED)
+    if count > most:
+        raise _TooMany(count, most)
+
+
+def _predict(served: Served, asked: Asked, matrix: scoring.Floats, found: Oddities) -> Reply:
+    scores = scoring.score_matrix(served.scorer, matrix)
+    told = scoring.told(served.signature, scores)
+    # msgspec writes NaN and infinities as null, so that an answer is always JSON.
+    value = {"predictions": told, "model": served.model, "request_id": asked.request_id} | _warnings(found)
+    body = msgspec.json.encode(value)
+    kept = None if asked.sent == "json" else _as_json(served, asked)
+    reply = Reply(200, body, rows=len(told), values=values(served.signature, scores), kept=kept)
+    if asked.wanted == "json":
+        return reply
+    made = bodies.encode_answers(asked.wanted, told)
+    kind = bodies.CSV if asked.wanted == "csv" else bodies.ARROW
+    more = {"X-Warnings": str(len(found.told))} if found.told else None
+    return Reply(200, made, "ok", reply.rows, kind, more, None, reply.values, kept, body)
+
+
+def _explain(served: Served, asked: Asked, matrix: scoring.Floats, found: Oddities) -> Reply:
+    told = scoring.explain_matrix(served.scorer, matrix)
+    value = {"explanations": told, "model": served.model, "request_id": asked.request_id} | _warnings(found)
+    return Reply(200, msgspec.json.encode(value), rows=len(told))
+
+
+def _warnings(found: Oddities) -> dict[str, Any]:
+    return {"warnings": [msgspec.to_builtins(problem) for problem in found.told]} if found.told else {}
+
+
+def _with_odd(reply: Reply, found: Oddities) -> Reply:
+    return msgspec.structs.replace(reply, odd=found.counts) if found.counts else reply
+
+
+def _too_many(path: str, count: int, most: int) -> Reply:
+    return refusal(413, "too_large", f"{count} rows, and {path} takes {most} at most; send them in several requests")
+
+
+def _labels(served: Served, asked: Asked) -> Reply:
+    if asked.sent != "json":
+        raise ValueError("labels are sent as JSON")
+    labels = _list(asked.body, "labels")
+    if len(labels) > LABELLED:
+        return _too_many("/labels", len(labels), LABELLED)
+    sent_labels.check(served.signature, served.key, labels)
+    told = msgspec.json.encode({"accepted": len(labels), "request_id": asked.request_id})
+    return Reply(202, told, rows=len(labels))
+
+
+def _read(served: Served, asked: Asked, found: Oddities) -> list[list[Any]]:
+    """Return the columns of a body that the decoder does not read; raises BadRows, ValueError, _TooMany."""
+    policy, signature = served.serving.inputs, served.signature
+    if asked.sent == "arrow":
+        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows + 1)
+        if not frame.height:
+            raise ValueError("there is no row: send at least one")
+        return bodies.frame_columns(signature, frame, policy, found)
+    rows = bodies.csv_rows(signature, asked.body) if asked.sent == "csv" else _list(asked.body, "rows")
+    _check_count(served, asked, len(rows))
+    return requests.columns_of(
+        signature, rows, lambda oddity, problem: found.judge(getattr(policy, oddity), oddity, problem)
+    )
+
+
+def _list(body: bytes, name: str) -> list[Any]:
+    """Return the rows of a body, or the labels; raises ValueError with what is wrong and what is allowed."""
+    sent = _decoded(body)
+    shape = f'{{"{name}": [{{…}}, …]}}' + (" or the list alone" if name == "rows" else "")
+    if isinstance(sent, dict):
+        if list(sent) != [name]:
+            keys = ", ".join(repr(key[:40]) for key in list(sent)[:5]) or "no key"
+            raise ValueError(f"the body is {shape}; found an object with {keys}")
+        sent = sent[name]
+    elif name == "labels":
+        raise ValueError(f"the body is {shape}; found {type(sent).__name__}")
+    if not isinstance(sent, list):
+        raise ValueError(f'"{name}" is a list of objects; found {type(sent).__name__}')
+    if not sent:
+        raise ValueError(f'"{name}" is empty: send at least one')
+    return sent
+
+
+def _decoded(body: bytes) -> Any:
+    """Return what JSON says; NaN and Infinity, which JSON does not have, are read so that they can be told by row."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        if any(word in body for word in NOT_JSON) or "out of range" in str(error):
+            try:
+                return json.loads(body)
+            except (ValueError, RecursionError):
+                pass
+        raise ValueError(f"the body is not JSON: {error}") from None
+
+
+def _as_json(served: Served, asked: Asked) -> bytes:
+    """Return a CSV or Arrow body as the JSON that the spool keeps."""
+    if asked.sent == "csv":
+        rows = bodies.csv_rows(served.signature, asked.body)
+    else:
+        known = [*(one.name for one in served.signature.inputs), *served.signature.extras]
+        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows)
+        rows = requests.to_json_rows(frame.select([name for name in known if name in frame.columns]))
+    return msgspec.json.encode({"rows": rows})

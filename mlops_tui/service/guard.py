@@ -1,0 +1,90 @@
+"""Who may ask a service, and how often: API keys of which only hashes are kept, and a bound on a client's requests.
+
+The file of keys is read again when it changes, so that keys come and go while the service runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlops_tui.records import KeyFile, from_json
+
+MET = 1_000
+CLIENTS = 10_000  # whose pace is remembered
+log = logging.getLogger("mlops_tui.service")
+
+
+class Keys:
+    """The keys that open a service, by their hashes; `refresh` reads the file again if it has changed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._names: dict[bytes, str] | None = None  # None: anybody may ask
+        self._met: dict[bytes, str] = {}  # keys that came, so that they are hashed once
+        self.refresh()
+
+    @property
+    def required(self) -> bool:
+        """Whether a key is needed."""
+        return self._names is not None
+
+    def name_of(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """Return the name of the key that a request carries, or None if it has none that is known."""
+        sent = headers.get(b"authorization", b"")
+        given = sent[7:] if sent[:7].lower() == b"bearer " else headers.get(b"x-api-key", b"")
+        if given in self._met:
+            return self._met[given]
+        name = (self._names or {}).get(hashlib.sha256(given.strip()).digest()) if given else None
+        if name is not None and len(self._met) < MET:
+            self._met[given] = name
+        return name
+
+    def refresh(self) -> None:
+        """Read the file if it is another than before; one that is gone or broken leaves the keys as they were."""
+        if self._path is None:
+            return
+        try:
+            stat = self._path.stat()
+            stamp = stat.st_ino, stat.st_mtime_ns, stat.st_size
+            if stamp == self._stamp:
+                return
+            found = from_json(self._path.read_bytes(), KeyFile)
+            names = {bytes.fromhex(one.sha256): one.name for one in found.keys}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:  # msgspec's own errors are ValueErrors
+            if self._stamp is None:
+                self._names = {}  # a file of keys that cannot be read opens nothing
+            log.warning("the file of API keys cannot be read, and the keys stay as they were: %s", type(error).__name__)
+            return
+        self._stamp, self._names, self._met = stamp, names if found.required else None, {}
+
+
+def keys_from_environment(environment: Mapping[str, str] = os.environ) -> Keys:
+    """Return the keys that MLOPS_KEYS, a file, names; without it anybody may ask."""
+    path = environment.get("MLOPS_KEYS")
+    return Keys(Path(path) if path else None)
+
+
+class Pace:
+    """A bucket of requests for each client, of twice what it may send a second (a token bucket)."""
+
+    def __init__(self, per_second: float) -> None:
+        self.rate, self._most = per_second, max(1.0, 2 * per_second)
+        self._clients: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
+
+    def wait(self, client: str, now: float) -> float:
+        """Return 0 if the client may send a request now, which counts, else the seconds until it may."""
+        tokens, then = self._clients.pop(client, (self._most, now))
+        tokens = min(self._most, tokens + (now - then) * self.rate)
+        allowed = tokens >= 1
+        self._clients[client] = (tokens - 1 if allowed else tokens, now)
+        if len(self._clients) > CLIENTS:
+            self._clients.popitem(last=False)
+        return 0.0 if allowed else (1 - tokens) / self.rate

@@ -1,0 +1,359 @@
+"""The application as a server calls it (ASGI): who may ask, how much, how long; bodies, headers, counters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from mlops_tui import counters
+from mlops_tui.core import bodies, sent_labels
+from mlops_tui.service.answer import Asked, Reply, answer, predict_row, refusal
+from mlops_tui.service.guard import Keys, Pace
+from mlops_tui.service.model import Served
+from mlops_tui.service.roles import Cast
+from mlops_tui.service.shadow import Shadow
+from mlops_tui.spool import REASONS, Spool
+
+LARGE_AT_ONCE = 2
+SWEEP_SECONDS = 1.0
+INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
+LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
+POSTS = ("/predict", "/explain", "/labels")
+METHODS = dict.fromkeys(POSTS, "POST") | {"/metadata": "GET", "/openapi.json": "GET", "/": "GET", "/metrics": "GET"}
+METHODS |= {"/healthz": "GET", "/livez": "GET", "/readyz": "GET"}
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{model}</title>
+<style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;padding:0 1em}}</style>
+<h1>{model}</h1><p>{approved}. POST rows as JSON to <code>/predict</code> or <code>/explain</code>,
+and to <code>/labels</code> what came true.</p>
+<ul><li><a href="openapi.json">openapi.json</a>: what to send and what comes back<li><a href="metadata">metadata</a>:
+where this model comes from<li><a href="metrics">metrics</a><li><a href="readyz">readyz</a></ul></html>"""
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = Mapping[bytes, bytes]
+Task = asyncio.Task[Any]
+log = logging.getLogger("mlops_tui.service")
+
+
+class App:
+    """Answers requests with the models of a `cast`; what it answered goes to the spool, if there is one.
+
+    It is there before its models are: what is no request, a server's lifespan, goes to `inner`.
+    """
+
+    def __init__(self, inner: Asgi | None = None) -> None:
+        self.inner = inner
+        self.in_flight = 0
+        self._pace: Pace | None = None
+        self._heads: dict[tuple[str, bool, str], list[tuple[bytes, bytes]]] = {}
+        self._started, self._number = os.urandom(10).hex(), 0
+        self._reading: dict[Task | None, float] = {}  # who waits for a body, and until when
+        self._late: set[Task] = set()
+        self._sweeps = False
+
+    def open(self, cast: Cast, spool: Spool | None = None, keys: Keys | None = None) -> App:
+        """Begin to answer, with these models."""
+        self.cast, self.spool, self.keys = cast, spool, keys or Keys(None)
+        self.shadow, self._large = Shadow(spool), asyncio.Semaphore(LARGE_AT_ONCE)
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            return await self._other(scope, receive, send)
+        begun, path = time.perf_counter(), scope["path"]
+        headers: Headers = dict(scope["headers"])
+        wanted = headers.get(b"x-request-id")
+        request_id = _request_id(wanted) if wanted else self._new_id()
+        served, role = self.cast.now.live, "live"
+        self.in_flight += 1
+        try:
+            reply = self._refused(path, scope, headers)
+            if reply is None and path in POSTS:
+                served, role, reply = await self._post(scope, headers, receive, request_id, begun)
+            elif reply is None:
+                reply = self._get(served, path)
+        except (Exception, bodies.PANIC):
+            log.exception("request %s failed", request_id)
+            reply = refusal(500, "bug", f"this is a fault of the service; its log has request {request_id}")
+        finally:
+            self.in_flight -= 1
+        body = reply.body if scope["method"] != "HEAD" else b""
+        head = self._head(served, reply, request_id)
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+        seconds = time.perf_counter() - begun
+        counters.count(path if path in METHODS else "other", reply.outcome, reply.rows, seconds)
+        if path == "/predict":
+            self._counted(served, role, reply, seconds)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.inner is not None and scope["type"] == "lifespan":
+            await self.inner(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})
+
+    def _counted(self, served: Served, role: str, reply: Reply, seconds: float) -> None:
+        if reply.values:
+            counters.predicted(served.model, role, reply.values, served.bins)
+        if reply.odd:
+            counters.odd(reply.odd)
+        if self.cast.now.tallies is not None:
+            self.cast.judge(role, reply, seconds)
+
+    # ── before a request is read ─────────────────────────────────────────────────────────────────
+
+    def _refused(self, path: str, scope: Scope, headers: Headers) -> Reply | None:
+        """Return why a request is not even read, or None."""
+        method, allowed = scope["method"], METHODS.get(path)
+        if allowed is None:
+            return refusal(404, "not_found", f"nothing answers here; known: {', '.join(METHODS)}")
+        if method != allowed and not (method == "HEAD" and allowed == "GET"):
+            return with_headers(refusal(405, "method_not_allowed", f"{path} takes {allowed}"), {"Allow": allowed})
+        if allowed == "GET":
+            return None
+        name = None
+        if self.keys.required and (name := self.keys.name_of(headers)) is None:
+            text = "an API key is needed: Authorization: Bearer KEY"
+            return with_headers(refusal(401, "unauthorized", text), {"WWW-Authenticate": "Bearer"})
+        limits = self.cast.now.live.serving.limits
+        if self.in_flight > limits.at_once:
+            return _later(503, "overloaded", f"{limits.at_once} requests are being answered; try again", 1)
+        if limits.per_second is not None:
+            return self._paced(limits.per_second, name or (scope.get("client") or ("",))[0])
+        return None
+
+    def _paced(self, per_second: float, client: str) -> Reply | None:
+        if self._pace is None or self._pace.rate != per_second:
+            self._pace = Pace(per_second)
+        seconds = self._pace.wait(client, time.monotonic())
+        if not seconds:
+            return None
+        return _later(429, "too_many", f"{per_second:g} requests a second are allowed", math.ceil(seconds))
+
+    # ── requests with a body ─────────────────────────────────────────────────────────────────────
+
+    async def _post(
+        self, scope: Scope, headers: Headers, receive: Receive, request_id: str, begun: float
+    ) -> tuple[Served, str, Reply]:
+        """Return who answered, in which role, and the answer."""
+        live, limits = self.cast.now.live, self.cast.now.live.serving.limits
+        most, task = int(limits.body_mb * 2**20), asyncio.current_task()
+        self._watched(task, begun + limits.seconds)
+        try:
+            message = await receive()
+            body: bytes | None = message.get("body", b"")
+            if message.get("more_body", False) or message["type"] == "http.disconnect":
+                body = await _body(headers, receive, most, message)
+        except asyncio.CancelledError:
+            self._raise_unless_late(task)
+            text = f"the body did not come within {limits.seconds:g} s"
+            return live, "live", with_headers(refusal(408, "timeout", text), {"Connection": "close"})
+        finally:
+            self._reading.pop(task, None)
+        if body is None:
+            return live, "live", refusal(400, "disconnected", "the client went away")
+        if len(body) > most:
+            text = f"the body is larger than {limits.body_mb:g} MiB; send the rows in several requests"
+            return live, "live", with_headers(refusal(413, "too_large", text), {"Connection": "close"})
+        path = scope["path"]
+        sent, wanted = _kind(headers.get(b"content-type", b"")), _kind(headers.get(b"accept", b""))
+        served, role = self._chosen(path, headers, body, request_id)
+        if path == "/predict" and sent == wanted == "json" and len(body) <= INLINE_BYTES:
+            reply = predict_row(served, body, request_id)
+            if reply is not None:
+                self._kept(served, Asked(path, body, request_id), reply)
+                return served, role, reply
+        asked = Asked(path, body, request_id, sent, wanted if path == "/predict" else "json")
+        reply = await self._answer(served, asked, limits.seconds - (time.perf_counter() - begun))
+        if path == "/predict":
+            self._kept(served, asked, reply)
+        elif reply.status == 202:
+            reply = await self._keep_labels(asked, reply)
+        return served, role, reply
+
+    def _watched(self, task: Task | None, until: float) -> None:
+        """Bound how long a body may take: one clock looks at all requests, a timer for each would cost more."""
+        self._reading[task] = until
+        if not self._sweeps:
+            self._sweep()
+
+    def _raise_unless_late(self, task: Task | None) -> None:
+        """Raise on who was cancelled by somebody else than our clock."""
+        if task is None or task not in self._late:
+            raise asyncio.CancelledError
+        self._late.discard(task)
+        task.uncancel()
+
+    def _sweep(self) -> None:
+        """Cancel who has waited too long for a body, every second as long as anybody waits."""
+        now = time.perf_counter()
+        for task in [task for task, until in self._reading.items() if task and until < now]:
+            self._late.add(task)
+            task.cancel()
+        self._sweeps = bool(self._reading)
+        if self._sweeps:
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _new_id(self) -> str:
+        """A request's id: where this process began, and a number."""
+        self._number += 1
+        return f"{self._started}{self._number:012x}"
+
+    def _chosen(self, path: str, headers: Headers, body: bytes, request_id: str) -> tuple[Served, str]:
+        """Return who answers: the same for the same key of a request, where a canary takes its share."""
+        now = self.cast.now
+        if not now.is_split or path == "/labels":
+            return now.live, "live"
+        routed = headers.get(b"x-routing-key")
+        if routed is not None:
+            key = routed.decode("latin-1")
+            return self.cast.choose(lambda served: key)
+        return self.cast.choose(lambda served: _key_of(served, body) or request_id)
+
+    async def _answer(self, served: Served, asked: Asked, seconds: float) -> Reply:
+        """Answer at once what is small; in a thread, a few at a time, what is not."""
+        small = len(asked.body) <= INLINE_BYTES and asked.sent == "json"
+        if small and asked.path != "/explain":  # contributions cost a hundred times a prediction
+            return answer(served, asked)
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._large.acquire()
+        except TimeoutError:
+            return _later(503, "overloaded", "larger requests are being answered; try again", 1)
+        work = asyncio.get_running_loop().run_in_executor(None, answer, served, asked)
+        work.add_done_callback(lambda _: self._large.release())
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), max(0.001, seconds))
+        except TimeoutError:
+            return _later(503, "timeout", "the answer took too long; send fewer rows in a request", 1)
+
+    def _kept(self, served: Served, asked: Asked, reply: Reply) -> None:
+        """Hand a request to the spool, and to the challenger in the shadow."""
+        if reply.status != 200:
+            return
+        if self.spool is not None:
+            self.spool.predicted(asked.request_id, reply.kept or asked.body, reply.told or reply.body)
+        now = self.cast.now
+        if now.rival is not None and now.challenger is not None and now.challenger.mode == "shadow":
+            self.shadow.put(now.rival, asked)
+
+    async def _keep_labels(self, asked: Asked, reply: Reply) -> Reply:
+        """Return the reply once the labels are on disk, else why not: nobody else would ever send them again."""
+        if self.spool is None:
+            return refusal(503, "unavailable", "labels are not kept here: the service was started without MLOPS_SPOOL")
+        try:
+            kept = asyncio.wrap_future(self.spool.labelled(asked.request_id, asked.body))
+            why = await asyncio.wait_for(kept, LABEL_SECONDS)
+        except TimeoutError:
+            why = "queue"
+        message = f"the labels were not kept, send them again later: {REASONS[why]}" if why else ""
+        return _later(503, "unavailable", message, 5) if why else reply
+
+    # ── requests without a body, and answers ─────────────────────────────────────────────────────
+
+    def _get(self, served: Served, path: str) -> Reply:
+        if path == "/metadata":
+            return Reply(200, msgspec.json.encode(self._about(served)))
+        if path == "/openapi.json":
+            return Reply(200, served.openapi)
+        if path == "/metrics":
+            counters.held.in_flight = self.in_flight - 1
+            kind, text = counters.exposition()
+            return Reply(200, text, kind=kind)
+        if path != "/":
+            return Reply(200, b"\n", kind="text/plain; charset=utf-8")
+        safe = {
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "X-Content-Type-Options": "nosniff",
+        }
+        page = PAGE.format(model=served.model, approved="Approved" if served.approved else "Not approved")
+        return Reply(200, page.encode(), kind="text/html; charset=utf-8", headers=safe)
+
+    def _about(self, served: Served) -> dict[str, Any]:
+        now = self.cast.now
+        told = None
+        if now.challenger is not None and now.rival is not None:
+            told = {"model": now.rival.model, "mode": now.challenger.mode, "share": now.challenger.share}
+        return served.about | {"pid": os.getpid(), "challenger": told}
+
+    def _head(self, served: Served, reply: Reply, request_id: str) -> list[tuple[bytes, bytes]]:
+        """The headers of an answer; those that all answers of a model share are made once."""
+        place = served.model, served.approved, reply.kind
+        shared = self._heads.get(place)
+        if shared is None:
+            if len(self._heads) > 64:
+                self._heads.clear()
+            shared = [(b"content-type", reply.kind.encode()), (b"x-model", served.model.encode())]
+            if not served.approved:
+                shared.append((b"x-model-approved", b"false"))
+            self._heads[place] = shared
+        head = [
+            *shared,
+            (b"content-length", str(len(reply.body)).encode()),
+            (b"x-request-id", request_id.encode()),
+        ]
+        if reply.headers:
+            head += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+        if self.cast.now.leaving:
+            head.append((b"connection", b"close"))
+        return head
+
+
+def _request_id(sent: bytes) -> str:
+    """The id that a client gave, if it is a sane one, else a new one."""
+    text = sent.decode("latin-1")
+    return text if sent_labels.REQUEST_ID.fullmatch(text) else os.urandom(16).hex()  # as long as ours
+
+
+@lru_cache(maxsize=256)
+def _kind(media: bytes) -> bodies.Kind:
+    """What a Content-Type says, or the first type of an Accept."""
+    return bodies.kind_of(media.decode("latin-1").partition(",")[0])
+
+
+def with_headers(reply: Reply, headers: Mapping[str, str]) -> Reply:
+    """Return a reply with headers of its own."""
+    return msgspec.structs.replace(reply, headers=headers)
+
+
+def _later(status: int, kind: str, message: str, seconds: int) -> Reply:
+    return with_headers(refusal(status, kind, message), {"Retry-After": str(seconds)})
+
+
+def _key_of(served: Served, body: bytes) -> str:
+    """The key of a request's first row as text, by which the same customer meets the same model; "" without one."""
+    if not served.key:
+        return ""
+    try:
+        sent: Any = msgspec.json.decode(body)
+        row = (sent["rows"] if isinstance(sent, dict) else sent)[0]
+        return "\0".join(str(row[name]) for name in served.key)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+
+
+async def _body(headers: Headers, receive: Receive, most: int, first: Message) -> bytes | None:
+    """Return the body whose first part came, cut just past the limit so that it shows; None if the client went away."""
+    length, message = headers.get(b"content-length", b""), first
+    if length.isdigit() and int(length) > most:
+        return bytes(most + 1)
+    parts, size = [], 0
+    while message["type"] != "http.disconnect":
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most or not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
+    return None
