@@ -149,6 +149,7 @@ class Gate(Settings):
 
     metric: str | None = None
     check: Literal["latency_p99_ms", "model_size_mb", "overfit", "leak"] | None = None
+    over: Literal["process", "http"] = "process"  # latency: of the model alone, or of a Bento that serves it
     min: float | None = None
     max: float | None = None
     versus: Literal["champion"] | None = None
@@ -167,6 +168,8 @@ class Gate(Settings):
             raise ValueError("say 'min' or 'max', or versus = \"champion\"")
         if self.slice and self.metric is None:
             raise ValueError("'slice' goes with 'metric'")
+        if self.over != "process" and self.check != "latency_p99_ms":
+            raise ValueError("'over' goes with check = \"latency_p99_ms\"")
         return self
 
 
