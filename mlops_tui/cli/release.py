@@ -433,6 +433,7 @@ def deployments_list(as_json: JsonFlag = False) -> None:
 @deployments.command("show")
 def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
     """Show a deployment: what serves, since when, what it answers, and what served before."""
+    from mlops_tui.flows.queries.shadows import agreement
     from mlops_tui.flows.queries.traffic import traffic
     from mlops_tui.flows.release import deployments as flow
     from mlops_tui.flows.release import rollouts
@@ -441,7 +442,8 @@ def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
         rollouts.settle(workspace, name)
         item, history = flow.get(workspace, name), flow.history(workspace, name)
         rival, counted = rollouts.challenger(workspace, name), traffic(workspace, item)
-    value = {**_with_challenger(item, rival), "traffic": counted, "history": history}
+        told = agreement(workspace, item, rival)
+    value = {**_with_challenger(item, rival), "traffic": counted, "history": history, "shadow": told}
     output.emit(value, as_json, lambda: texts.deployment_text(value, counted, history))
 
 

@@ -13,6 +13,7 @@ from mlops_tui.texts.contest import tested
 
 if TYPE_CHECKING:
     from mlops_tui.adapters.images import Image
+    from mlops_tui.flows.queries.shadows import Agreement
     from mlops_tui.flows.queries.traffic import Traffic
     from mlops_tui.flows.release.models import Difference, Explanation, Listed, Shown
     from mlops_tui.records import AliasChange, Bento, Deployment, GateReport, KeyFile
@@ -203,15 +204,28 @@ def keys_text(name: str, known: KeyFile) -> str:
 def deployment_text(item: dict[str, Any], traffic: Traffic, history: Sequence[Deployment]) -> str:
     """A deployment, what it answers, what served under its name before, and a request that works."""
     empty = [name for name in ("reason", "container") if not item[name]]
-    hidden = ("traffic", "history", "challenger", "mode", "share", *empty)
+    hidden = ("traffic", "history", "challenger", "mode", "share", "shadow", *empty)
     plain: list[tuple[str, object]] = [(key, value) for key, value in item.items() if key not in hidden]
     beside = beside_text(item["challenger"])
-    head = facts([*plain, *([("beside", beside)] if beside else []), *_traffic_pairs(traffic)])
+    head = facts([*plain, *([("beside", beside)] if beside else []), *_shadow_pairs(item), *_traffic_pairs(traffic)])
     rows = [(f"{d.model}:{d.version}", d.mode, d.started_at, d.stopped_at, d.user, d.reason) for d in history]
     columns = ("served before", "mode", "from", "to", "by", "why it ended or came")
     before = table(columns, rows, "nothing served under this name before")
     url = item["url"]
     return f"{head}\n\n{before}\n\nwhat to send: curl -s {url}/openapi.json; what it is: curl -s {url}/metadata"
+
+
+def _shadow_pairs(item: dict[str, Any]) -> list[tuple[str, object]]:
+    """How far what is in the shadow agrees with what serves."""
+    found: Agreement | None = item["shadow"]
+    if found is None:
+        return []
+    if not found.rows:
+        return [("shadow", f"nothing gathered yet; next: mlops monitor run {item['name']}")]
+    told = [f"{found.rows:,} rows scored by both"]
+    told += [f"{found.same:.1%} the same class"] if found.same is not None else []
+    told += [f"mean difference {found.difference:.3g}"] if found.difference is not None else []
+    return [("shadow", ", ".join(told))]
 
 
 def _traffic_pairs(traffic: Traffic) -> list[tuple[str, object]]:

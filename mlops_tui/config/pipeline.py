@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mlops_tui.config.base import Duration, Name, Settings, Share, Span, load
 from mlops_tui.config.rules import Monitor, Policy, Rule, RuleSet
@@ -171,6 +171,12 @@ class Gate(Settings):
         if self.over != "process" and self.check != "latency_p99_ms":
             raise ValueError("'over' goes with check = \"latency_p99_ms\"")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave a default out that is younger than others: reports of the same gates stay in force."""
+        said: dict[str, Any] = usual(self)
+        return said if self.over == "http" else {name: value for name, value in said.items() if name != "over"}
 
 
 class Approval(Settings):

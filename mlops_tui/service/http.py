@@ -24,6 +24,7 @@ from mlops_tui.spool import REASONS, Spool
 
 LARGE_AT_ONCE = 2
 SWEEP_SECONDS = 1.0
+JUDGED = (200, 422, 500)  # what a model has a part in; who is not let in says nothing of it
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
 POSTS = ("/predict", "/explain", "/labels")
@@ -109,7 +110,8 @@ class App:
             counters.predicted(served.model, role, reply.values, served.bins)
         if reply.odd:
             counters.odd(reply.odd)
-        if self.cast.now.tallies is not None:
+        judged = reply.status in JUDGED or reply.outcome == "timeout"
+        if judged and self.cast.now.tallies is not None:
             self.cast.judge(role, reply, seconds)
 
     # ── before a request is read ─────────────────────────────────────────────────────────────────

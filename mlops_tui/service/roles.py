@@ -24,6 +24,7 @@ from mlops_tui.service.answer import Reply
 from mlops_tui.service.model import Served, load, serving_as
 
 LOOK_SECONDS = 0.05
+SERVES = "serves.json"
 LOADED = 4  # models that are kept, so that a way back is a matter of milliseconds
 log = logging.getLogger("mlops_tui.service")
 
@@ -93,8 +94,11 @@ class Cast:
         self._looks: list[Callable[[], None]] = []
         self._ending = threading.Event()
         wanted = self._read()
+        withdrawn = self._withdrawn(wanted)
+        if wanted and withdrawn:  # a worker that died since: what it took back stays so
+            wanted = replace(wanted, challenger=None)
         self.now = self._roles(wanted) if wanted else Roles(0, self._model(str(folder), serving))
-        self._apply(self.now, wanted.reason if wanted else "started")
+        self._apply(self.now, wanted.reason if wanted else "started", withdrawn)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def start(self, *looks: Callable[[], None]) -> None:
@@ -170,6 +174,16 @@ class Cast:
         self._stamp = stamp
         return found
 
+    def _withdrawn(self, wanted: Control | None) -> str:
+        """Why the canary that is asked for was taken back already, as the worker before this one wrote down."""
+        if wanted is None or self._control is None:
+            return ""
+        try:
+            said = from_json(self._control.with_name(SERVES).read_bytes(), Serves)
+        except (OSError, msgspec.MsgspecError):
+            return ""
+        return said.withdrawn if said.number == wanted.number else ""
+
     def _roles(self, wanted: Control) -> Roles:
         live = self._model(wanted.folder, wanted.serving)
         if wanted.challenger is None:
@@ -205,4 +219,4 @@ class Cast:
         part = self._control.with_name(f".serves-{os.getpid()}-{threading.get_ident()}")
         with contextlib.suppress(OSError):  # a full disk must not stop an answer
             part.write_bytes(to_json(said))
-            part.replace(self._control.with_name("serves.json"))
+            part.replace(self._control.with_name(SERVES))

@@ -344,6 +344,8 @@ def test_latency_and_size() -> None:
     served = one(Gate(check="latency_p99_ms", over="http", max=2), evidence(latency_p99_ms=1.2, http_p99_ms=2.25))
     assert (served.passed, served.value) == (False, 2.25)
     assert served.sentence == "latency_p99_ms over HTTP is 2.25: not ≤ 2"
+    assert "over" not in Gate(check="latency_p99_ms", max=2).model_dump()  # as reports of before have it in their hash
+    assert Gate(check="latency_p99_ms", over="http", max=2).model_dump()["over"] == "http"
     with pytest.raises(ValueError, match="'over' goes with check"):
         Gate(check="model_size_mb", over="http", max=2)
 

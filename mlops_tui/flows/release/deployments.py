@@ -166,7 +166,9 @@ def _write(workspace: Workspace, deployment: Deployment, bento: Bento) -> None:
         former = release.deployment(act, deployment.name)
         if former is not None and former.stopped_at is None:
             release.end_deployment(act, dataclasses.replace(former, stopped_at=act.now))
-        end_challenger(act, deployment.name, f"{deployment.ref} serves instead")
+        again = former is not None and former.ref == deployment.ref
+        why = f"'{deployment.name}' was started again" if again else f"{deployment.ref} serves"
+        end_challenger(act, deployment.name, why)
         release.put_deployment(act, deployment)
         told = {"url": deployment.url, "pid": deployment.pid} | (
             {"reason": deployment.reason} if deployment.reason else {}
