@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mlops_tui.config.base import Duration, Name, Settings, Share, Span, load
 from mlops_tui.config.rules import Monitor, Policy, Rule, RuleSet
@@ -149,6 +149,7 @@ class Gate(Settings):
 
     metric: str | None = None
     check: Literal["latency_p99_ms", "model_size_mb", "overfit", "leak"] | None = None
+    over: Literal["process", "http"] = "process"  # latency: of the model alone, or of a Bento that serves it
     min: float | None = None
     max: float | None = None
     versus: Literal["champion"] | None = None
@@ -167,7 +168,15 @@ class Gate(Settings):
             raise ValueError("say 'min' or 'max', or versus = \"champion\"")
         if self.slice and self.metric is None:
             raise ValueError("'slice' goes with 'metric'")
+        if self.over != "process" and self.check != "latency_p99_ms":
+            raise ValueError("'over' goes with check = \"latency_p99_ms\"")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave a default out that is younger than others: reports of the same gates stay in force."""
+        said: dict[str, Any] = usual(self)
+        return said if self.over == "http" else {name: value for name, value in said.items() if name != "over"}
 
 
 class Approval(Settings):

@@ -338,6 +338,16 @@ def test_latency_and_size() -> None:
     for check in ("latency_p99_ms", "model_size_mb"):
         missing = one(Gate(check=check, max=2), evidence())
         assert (missing.passed, missing.sentence) == (False, f"{check} was not measured")
+    missing = one(Gate(check="latency_p99_ms", over="http", max=2), given)
+    assert (missing.gate, missing.passed) == ("latency_p99_ms over HTTP ≤ 2", False)
+    assert missing.sentence == "latency_p99_ms over HTTP was not measured"
+    served = one(Gate(check="latency_p99_ms", over="http", max=2), evidence(latency_p99_ms=1.2, http_p99_ms=2.25))
+    assert (served.passed, served.value) == (False, 2.25)
+    assert served.sentence == "latency_p99_ms over HTTP is 2.25: not ≤ 2"
+    assert "over" not in Gate(check="latency_p99_ms", max=2).model_dump()  # as reports of before have it in their hash
+    assert Gate(check="latency_p99_ms", over="http", max=2).model_dump()["over"] == "http"
+    with pytest.raises(ValueError, match="'over' goes with check"):
+        Gate(check="model_size_mb", over="http", max=2)
 
 
 def fitted(task: str, name: str, train: float, test: float) -> Evidence:

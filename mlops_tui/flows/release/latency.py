@@ -1,0 +1,74 @@
+"""How long one row waits for its answer: in this process, or over HTTP from a Bento made for the purpose."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mlops_tui.flows import lookup
+from mlops_tui.flows.release import bentos
+from mlops_tui.flows.workspace import Workspace
+from mlops_tui.records import Golden, ModelVersion, Progress, from_json
+
+if TYPE_CHECKING:
+    from mlops_tui.core.scoring import Scorer
+
+REQUESTS = 300
+WARM_UP = 20
+SECONDS = 2.0  # of load over HTTP
+DIFFERENT = 256  # requests, sent in turn
+
+
+def in_process(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> float:
+    """Return the 99th percentile of answering one row in this process, in milliseconds: JSON rows in, answers out."""
+    from mlops_tui.core import requests, scoring
+
+    golden = from_json(workspace.objects.get(version.golden), Golden)
+    seconds = []
+    for number in range(REQUESTS + WARM_UP):
+        row = golden.rows[number % len(golden.rows)]
+        begun = time.perf_counter()
+        scoring.answers(scorer, requests.rows_to_frame(scorer.signature, [row]))
+        seconds.append(time.perf_counter() - begun)
+    measured = sorted(seconds[WARM_UP:])
+    return 1000 * measured[int(0.99 * len(measured))]
+
+
+def over_http(workspace: Workspace, version: ModelVersion) -> float:
+    """Return the 99th percentile of one row a request, over HTTP on one connection, in milliseconds.
+
+    A Bento is made, served and driven for two seconds, and is gone afterwards, what a killed one left here too. Raises
+    External if it does not start or does not answer every request.
+    """
+    from mlops_tui.adapters import processes, timing
+
+    bodies = [msgspec.json.encode({"rows": [row]}) for row in sample(workspace, version)[:DIFFERENT]]
+    runtime, name = workspace.home / "bentos" / "runtime", f"gate-{version.model}-v{version.version}"
+    with workspace.exclusive(f"gate-{version.model}", f"the latency gate of {version.model}", timeout=600):
+        for left in processes.serving_from(runtime, f"{name}{os.sep}"):
+            processes.stop(left.pid, left.born)
+        shutil.rmtree(runtime / name, ignore_errors=True)
+        workspace.report(Progress("gates", f"serving {version.ref} to measure its latency over HTTP"))
+        try:
+            return 1000 * timing.p99(bentos.contents(workspace, version, False), bodies, runtime / name, SECONDS)
+        finally:
+            shutil.rmtree(runtime / name, ignore_errors=True)
+
+
+def sample(workspace: Workspace, version: ModelVersion) -> list[dict[str, Any]]:
+    """Return rows of a version's reference sample as clients would send them, else its golden rows."""
+    import polars as pl
+
+    from mlops_tui.core import requests
+
+    signature = lookup.signature(workspace, version)
+    frame = pl.read_parquet(workspace.objects.checked_path(version.reference))
+    names = [one.name for one in signature.inputs]
+    if frame.height and set(names) <= set(frame.columns):
+        extras = [name for name in signature.extras if name in frame.columns]
+        return requests.to_json_rows(frame.select(*names, *extras))
+    return list(from_json(workspace.objects.get(version.golden), Golden).rows)
