@@ -124,7 +124,7 @@ class Drive:
         self._running, self._loop = self._load.connections, loop
         self._done: asyncio.Future[None] = loop.create_future()
         for _ in range(self._load.connections):
-            self.start(self.connect())
+            self.start(self.join())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._done, self._load.seconds + GRACE)
         for one in self._open:
@@ -155,7 +155,7 @@ class Drive:
         if not self._done.done():
             self._done.set_exception(error)
 
-    async def connect(self) -> None:
+    async def join(self) -> None:
         """Open a connection in place of one that is not there; one that is refused is a request that failed."""
         make = partial(_Connection, self)
         target = self._target
@@ -275,7 +275,7 @@ class _Connection(asyncio.Protocol):
         self._drive.answered(number, self._begun, int(whole[9:12]), whole[head:])
         if ENDS.search(whole, 0, head) or whole.startswith(b"HTTP/1.0"):
             self._leave()
-            self._drive.start(self._drive.connect())
+            self._drive.start(self._drive.join())
         else:
             self._ask()
 
@@ -284,7 +284,7 @@ class _Connection(asyncio.Protocol):
         if self.asked is not None:
             self._drive.failed(kind)
         self.abandon()
-        self._drive.start(self._drive.connect())
+        self._drive.start(self._drive.join())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Open another one, unless it was closed from here; what was in flight has failed."""
@@ -294,7 +294,7 @@ class _Connection(asyncio.Protocol):
         if self.asked is not None:
             self._drive.failed("closed" if exc is None else "reset")
         self._over, self.asked = True, None
-        self._drive.start(self._drive.connect())
+        self._drive.start(self._drive.join())
 
 
 def _check(target: Target, requests: Sequence[bytes], load: Load) -> None:
