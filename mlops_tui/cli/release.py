@@ -369,11 +369,21 @@ def deployments_start(
     from mlops_tui.flows.release import deployments as flow
 
     if shadow or canary is not None:
+        _only_one(shadow and canary is not None, port or host or container is not None)
         return _challenge(model, name, _share(canary) if not shadow else None, unapproved, as_json)
     with output.workspace(as_json=as_json) as workspace:
         item, started = flow.start(workspace, model, flow.Place(name, host, port, container), unapproved=unapproved)
     text = f"{item.name} {'serves' if started else 'already serves'} {item.model}:{item.version} at {item.url}"
     output.emit({**_deployment_keys(item), "started": started}, as_json, text)
+
+
+def _only_one(both: bool, placed: object) -> None:
+    from mlops_tui.errors import InvalidInput
+
+    if both:
+        raise InvalidInput("a challenger stands in the shadow or is a canary: --shadow or --canary, not both")
+    if placed:
+        raise InvalidInput("a challenger answers where the live model does: without --port, --host and --container")
 
 
 def _challenge(model: str, name: str | None, share: float | None, unapproved: bool, as_json: bool) -> None:
