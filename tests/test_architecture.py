@@ -110,6 +110,7 @@ DRAWN: dict[str, set[str]] = {
     "shift": {"contract", "dataset", "distances", "profile"},
     "sides": {"distances"},
     "slices": {"bounds", "metrics"},
+    "snippets": set(),
     "split": {"kinds"},
     "symptoms": {"metrics", "verdicts"},
     "target": {"kinds", "metrics", "requests", "scoring"},

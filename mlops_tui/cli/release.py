@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlops_tui.cli import output
+from mlops_tui.cli import clients, output
 from mlops_tui.cli import release_texts as texts
 from mlops_tui.cli.output import JsonFlag, LimitOption, YesFlag
 
@@ -405,8 +405,9 @@ def deployments_list(as_json: JsonFlag = False) -> None:
 
 @deployments.command("show")
 def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
-    """Show a deployment: what serves, since when, what it answers, and what served before."""
+    """Show a deployment: what serves, since when, what it answers, what served before, and how to ask it."""
     from mlops_tui.flows.queries.traffic import traffic
+    from mlops_tui.flows.release import clients as clients_flow
     from mlops_tui.flows.release import deployments as flow
     from mlops_tui.flows.release import rollouts
 
@@ -414,8 +415,13 @@ def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
         rollouts.settle(workspace, name)
         item, history = flow.get(workspace, name), flow.history(workspace, name)
         rival, counted = rollouts.challenger(workspace, name), traffic(workspace, item)
-    value = {**_with_challenger(item, rival), "traffic": counted, "history": history}
+        how = clients_flow.snippets(workspace, item)
+    value = {**_with_challenger(item, rival), "traffic": counted, "history": history, "clients": how}
     output.emit(value, as_json, lambda: texts.deployment_text(value, counted, history))
+
+
+deployments.command("call")(clients.call)
+deployments.command("bench")(clients.bench)
 
 
 @deployments.command("stop")
