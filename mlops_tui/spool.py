@@ -20,7 +20,9 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from mlops_tui import counters
 from mlops_tui.errors import InvalidInput
@@ -42,7 +44,7 @@ Reason = Literal["queue", "size", "disk"]
 log = logging.getLogger("mlops_tui.spool")
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, gc=False, frozen=True):
     """A line to be; `kept` tells whoever waits for it: None once it is on disk, or why it was dropped."""
 
     kind: Literal["predict", "labels", "shadow"]
@@ -158,25 +160,37 @@ class Spool:
     def __init__(self, folder: Path, limit: int) -> None:
         self._segments = Segments(folder, limit)
         self._queue: deque[Item] = deque()
-        self._added = self._drained = 0  # bytes so far; only the thread drains
-        self._adding = threading.Lock()
+        self._added = self._shadowed = self._drained = 0  # bytes so far, each counted by one thread alone
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), False
+        self._sleeps = True
         self._quiet_until = 0.0
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
     def predicted(self, request_id: str, body: bytes, answer: bytes) -> None:
-        """Keep what was answered to a request."""
-        self._put(Item("predict", request_id, time.time(), body, answer))
+        """Keep what was answered to a request; called on one thread only, as is `labelled`."""
+        size = len(body) + len(answer) + ITEM_BYTES
+        item = Item("predict", request_id, time.time(), body, answer)
+        if self._added + self._shadowed - self._drained + size > QUEUE_BYTES:
+            self._drop([item], "queue")
+            return
+        self._added += size
+        self._put(item)
 
     def shadowed(self, request_id: str, body: bytes, answer: bytes) -> None:
         """Keep what a challenger in the shadow would have answered; may be called on a thread of its own."""
-        self._put(Item("shadow", request_id, time.time(), body, answer))
+        item = Item("shadow", request_id, time.time(), body, answer)
+        if self._has_room(item):
+            self._shadowed += _cost(item)
+            self._put(item)
 
     def labelled(self, request_id: str, body: bytes) -> Future[Reason | None]:
         """Keep labels; the future gives None once they are on disk, or why they are not, and may be cancelled."""
         kept: Future[Reason | None] = Future()
-        self._put(Item("labels", request_id, time.time(), body, kept=kept))
+        item = Item("labels", request_id, time.time(), body, kept=kept)
+        if self._has_room(item):
+            self._added += _cost(item)
+            self._put(item)
         self._hurry.set()
         return kept
 
@@ -189,15 +203,16 @@ class Spool:
         if self._thread.is_alive():
             log.warning("%d lines were not written in %g s, and are lost", len(self._queue), seconds)
 
+    def _has_room(self, item: Item) -> bool:
+        if self._added + self._shadowed - self._drained + _cost(item) <= QUEUE_BYTES:
+            return True
+        self._drop([item], "queue")
+        return False
+
     def _put(self, item: Item) -> None:
-        size = _cost(item)
-        if self._added - self._drained + size > QUEUE_BYTES:
-            self._drop([item], "queue")
-            return
-        with self._adding:
-            self._added += size
         self._queue.append(item)
-        if not self._wake.is_set():
+        if self._sleeps:
+            self._sleeps = False
             self._wake.set()
 
     def _run(self) -> None:
@@ -206,6 +221,7 @@ class Spool:
                 self._hurry.wait(PAUSE)  # labels and the end don't wait
             self._wake.clear()
             self._hurry.clear()
+            self._sleeps = True  # from here on what comes wakes it, though it may be written just now
             while self._queue:
                 self._drain()
             with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # "1" does nothing
 os.environ["OMP_WAIT_POLICY"] = "passive"  # threads of LightGBM that wait for each other leave the cores to others
 os.environ["PYTHONPATH"] = str(Path(__file__).parent / "runtime")  # hides from child processes what users do not have
-for variable in [name for name in os.environ if name.startswith("MLOPS_")]:
+for variable in [name for name in os.environ if name.startswith("MLOPS_") and name != "MLOPS_BENCH_JSON"]:
     del os.environ[variable]  # a developer's own workspace is not what the tests look at
 
 settings.register_profile(

@@ -49,7 +49,8 @@ HEADINGS = {
     "data.checks.columns": "[data.checks.columns.NAME]", "target": "[target]", "features": "[features]",
     "split": "[split]", "train": "[train]", "train.tune": "[train.tune]", "gates": "[[gates]]",
     "approval": "[approval]", "serve": "[serve]", "serve.inputs": "[serve.inputs]",
-    "serve.limits": "[serve.limits]", "serve.canary": "[serve.canary]", "serve.tls": "[serve.tls]", "monitor": "[monitor]", "rules": "[[rules]]", "policy": "[policy]",
+    "serve.limits": "[serve.limits]", "serve.canary": "[serve.canary]", "serve.tls": "[serve.tls]",
+    "monitor": "[monitor]", "rules": "[[rules]]", "policy": "[policy]",
 }  # fmt: skip
 
 

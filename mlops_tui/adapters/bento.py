@@ -85,7 +85,7 @@ class Contents:
     """What goes into a Bento: the reference "flight-delay:3", the model's files by name, whether it is approved.
 
     Files: booster.txt, transform.json, signature.json, golden.json, model.json (an object: what /metadata says),
-    and calibration.json where the model has one.
+    serving.json (how it is served), and calibration.json where the model has one.
     """
 
     model: str

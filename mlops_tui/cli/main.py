@@ -39,7 +39,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "release": {
         "models": ("release", "Model versions: list, show, diff, curves, approve, reject, alias, predict and more."),
-        "bentos": ("release", "Bentos of model versions: build, list, export."),
+        "bentos": ("release", "Bentos of model versions: build, list, export, containerize."),
         "deployments": ("release", "Bentos that answer: start, list, show, rollback, stop, logs."),
     },
     "watch": {

@@ -274,17 +274,40 @@ def bentos_list(
 @bentos.command("export")
 def bentos_export(
     name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
-    path: Annotated[Path, typer.Argument(help="The .bento file to write, or a folder.")],
+    path: Annotated[Path, typer.Argument(help="The file to write, .bento or .yaml, or a folder.")],
+    kind: Annotated[str, typer.Option("--as", help="bento, compose or kubernetes.")] = "bento",
+    tag: Annotated[str | None, typer.Option(help="The image that a manifest names; else its usual one.")] = None,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a Bento to a file that `bentoml import` reads."""
-    from mlops_tui.flows.release import bentos as flow
+    """Write a Bento to a file that `bentoml import` reads, or how its image is run to a manifest."""
+    from mlops_tui.flows.release import images as flow
 
     output.confirm_overwrite(path, yes)
     with output.workspace(as_json=as_json) as workspace:
-        bento, written = flow.export(workspace, name, path)
+        bento, written = flow.export(workspace, name, path, kind, tag)
     output.emit({"tag": bento.tag, "path": str(written)}, as_json, f"{bento.tag} → {written}")
+
+
+@bentos.command("containerize")
+def bentos_containerize(
+    name: Annotated[str, typer.Argument(help="A Bento's tag, or a model version.")],
+    tag: Annotated[str | None, typer.Option(help="The image's name; else localhost/mlops/BENTO:VERSION.")] = None,
+    base: Annotated[str | None, typer.Option(help="The base image, with Python; else the official slim one.")] = None,
+    engine: Annotated[str | None, typer.Option(help="podman, buildah or docker; else the first that is there.")] = None,
+    wheels: Annotated[Path | None, typer.Option(help="A folder of wheels: nothing is fetched then.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make an image of a Bento for podman, docker or Kubernetes: small, not root, its root file system read-only."""
+    from mlops_tui.flows.release import images as flow
+
+    with output.workspace(as_json=as_json) as workspace:
+        bento, image = flow.containerize(workspace, name, flow.Options(tag, base, engine, wheels))
+    value = {
+        "tag": bento.tag, "model": bento.model, "version": bento.version, "approved": bento.approved,
+        "image": image.reference, "id": image.id, "size": image.size, "engine": image.engine,
+    }  # fmt: skip
+    output.emit(value, as_json, lambda: texts.image_text(bento, image))
 
 
 # ── deployments ──────────────────────────────────────────────────────────────────────────────────
@@ -297,6 +320,7 @@ def _deployment_keys(item: Deployment) -> dict[str, Any]:
         "name": item.name, "model": item.model, "version": item.version, "url": item.url, "state": state(item),
         "bento": item.bento, "pid": item.pid, "user": item.user, "started_at": item.started_at,
         "stopped_at": item.stopped_at, "mode": item.mode, "share": item.share, "reason": item.reason,
+        "container": item.container or None,
     }  # fmt: skip
 
 
@@ -331,6 +355,9 @@ def deployments_start(
         int | None, typer.Option(min=1, max=65535, help="The port; else that of [serve], else as before, else 3000.")
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to bind; else as with --port, else 127.0.0.1.")] = None,
+    container: Annotated[
+        bool | None, typer.Option("--container/--process", help="As a container of its image, or not; else as before.")
+    ] = None,
     shadow: Annotated[bool, typer.Option("--shadow", help="Beside what serves: score all, answer nothing.")] = False,
     canary: Annotated[
         str | None, typer.Option(help="Beside what serves: answer this share of the requests, as in 10%.")
@@ -344,7 +371,7 @@ def deployments_start(
     if shadow or canary is not None:
         return _challenge(model, name, _share(canary) if not shadow else None, unapproved, as_json)
     with output.workspace(as_json=as_json) as workspace:
-        item, started = flow.start(workspace, model, flow.Place(name, host, port), unapproved=unapproved)
+        item, started = flow.start(workspace, model, flow.Place(name, host, port, container), unapproved=unapproved)
     text = f"{item.name} {'serves' if started else 'already serves'} {item.model}:{item.version} at {item.url}"
     output.emit({**_deployment_keys(item), "started": started}, as_json, text)
 
@@ -406,6 +433,7 @@ def deployments_list(as_json: JsonFlag = False) -> None:
 @deployments.command("show")
 def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
     """Show a deployment: what serves, since when, what it answers, what served before, and how to ask it."""
+    from mlops_tui.flows.queries.shadows import agreement
     from mlops_tui.flows.queries.traffic import traffic
     from mlops_tui.flows.release import clients as clients_flow
     from mlops_tui.flows.release import deployments as flow
@@ -415,8 +443,9 @@ def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
         rollouts.settle(workspace, name)
         item, history = flow.get(workspace, name), flow.history(workspace, name)
         rival, counted = rollouts.challenger(workspace, name), traffic(workspace, item)
-        how = clients_flow.snippets(workspace, item)
-    value = {**_with_challenger(item, rival), "traffic": counted, "history": history, "clients": how}
+        told, how = agreement(workspace, item, rival), clients_flow.snippets(workspace, item)
+    more = {"traffic": counted, "history": history, "shadow": told, "clients": how}
+    value = {**_with_challenger(item, rival), **more}
     output.emit(value, as_json, lambda: texts.deployment_text(value, counted, history))
 
 
@@ -471,5 +500,5 @@ def deployments_logs(
     from mlops_tui.flows.release import deployments as flow
 
     with output.workspace(as_json=as_json) as workspace:
-        found = list(flow.last_lines(flow.log_file(workspace, name), lines))
+        found = flow.log_lines(workspace, name, lines)
     output.emit({"items": found}, as_json, lambda: "\n".join(found))

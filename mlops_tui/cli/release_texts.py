@@ -13,6 +13,8 @@ from mlops_tui.texts.cells import bytes_text, cell
 from mlops_tui.texts.contest import tested
 
 if TYPE_CHECKING:
+    from mlops_tui.adapters.images import Image
+    from mlops_tui.flows.queries.shadows import Agreement
     from mlops_tui.flows.queries.traffic import Traffic
     from mlops_tui.flows.release.models import Difference, Explanation, Listed, Shown
     from mlops_tui.records import AliasChange, Bento, Deployment, GateReport, KeyFile
@@ -142,6 +144,15 @@ def bento_text(bento: Bento, built: bool) -> str:
     ])  # fmt: skip
 
 
+def image_text(bento: Bento, image: Image) -> str:
+    """An image, what is in it, and how it is run."""
+    return facts([
+        ("image", image.reference), ("id", image.id), ("size", bytes_text(image.size)), ("made by", image.engine),
+        ("bento", bento.tag), ("model", f"{bento.model}:{bento.version}"), ("approved", bento.approved),
+        ("next", f"mlops bentos export {bento.tag} . --as compose, or --as kubernetes"),
+    ])  # fmt: skip
+
+
 def bentos_text(found: Sequence[Bento]) -> str:
     """Bentos as a table."""
     columns = ("bento", "model", "approved", "size", "difference", "p50 ms", "p99 ms", "built", "by")
@@ -193,14 +204,28 @@ def keys_text(name: str, known: KeyFile) -> str:
 
 def deployment_text(item: dict[str, Any], traffic: Traffic, history: Sequence[Deployment]) -> str:
     """A deployment, what it answers, what served under its name before, and a request that works."""
-    hidden = ("traffic", "history", "clients", "challenger", "mode", "share", *(() if item["reason"] else ("reason",)))
+    empty = [name for name in ("reason", "container") if not item[name]]
+    hidden = ("traffic", "history", "clients", "challenger", "mode", "share", "shadow", *empty)
     plain: list[tuple[str, object]] = [(key, value) for key, value in item.items() if key not in hidden]
     beside = beside_text(item["challenger"])
-    head = facts([*plain, *([("beside", beside)] if beside else []), *_traffic_pairs(traffic)])
+    head = facts([*plain, *([("beside", beside)] if beside else []), *_shadow_pairs(item), *_traffic_pairs(traffic)])
     rows = [(f"{d.model}:{d.version}", d.mode, d.started_at, d.stopped_at, d.user, d.reason) for d in history]
     columns = ("served before", "mode", "from", "to", "by", "why it ended or came")
     before = table(columns, rows, "nothing served under this name before")
     return f"{head}\n\n{before}\n\n{snippets_text(item['clients'])}"
+
+
+def _shadow_pairs(item: dict[str, Any]) -> list[tuple[str, object]]:
+    """How far what is in the shadow agrees with what serves."""
+    found: Agreement | None = item["shadow"]
+    if found is None:
+        return []
+    if not found.rows:
+        return [("shadow", f"nothing gathered yet; next: mlops monitor run {item['name']}")]
+    told = [f"{found.rows:,} rows scored by both"]
+    told += [f"{found.same:.1%} the same class"] if found.same is not None else []
+    told += [f"mean difference {found.difference:.3g}"] if found.difference is not None else []
+    return [("shadow", ", ".join(told))]
 
 
 def _traffic_pairs(traffic: Traffic) -> list[tuple[str, object]]:

@@ -19,6 +19,7 @@ Kind = Literal["json", "csv", "arrow"]
 CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 ARROW_FILE = "application/vnd.apache.arrow.file"
+PANIC: type[BaseException] = pl.exceptions.PanicException  # no Exception, though a body may cause it
 TRUTHS = {"true": True, "false": False}
 
 
@@ -69,12 +70,12 @@ def _value(text: str, dtype: str) -> Any:
         return text
 
 
-def arrow_frame(body: bytes) -> pl.DataFrame:
-    """Return the frame of an Arrow IPC stream or file; raises ValueError for what is none."""
+def arrow_frame(body: bytes, most: int) -> pl.DataFrame:
+    """Return the frame of an Arrow IPC stream or file, of so many rows at most; raises ValueError for what is none."""
     try:
-        is_file = body.startswith(b"ARROW1")
-        return pl.read_ipc(io.BytesIO(body), use_pyarrow=False) if is_file else pl.read_ipc_stream(io.BytesIO(body))
-    except Exception as error:  # polars raises what it likes for bytes that are no Arrow
+        read = pl.read_ipc if body.startswith(b"ARROW1") else pl.read_ipc_stream
+        return read(io.BytesIO(body), n_rows=most)
+    except (Exception, PANIC) as error:  # polars raises what it likes for bytes that are no Arrow
         raise ValueError(f"the body is not Arrow IPC: {str(error).partition(chr(10))[0][:200]}") from None
 
 

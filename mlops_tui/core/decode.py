@@ -6,9 +6,11 @@ left to `requests.columns_of`, which also takes rarer spellings, and says row by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 import msgspec
 import polars as pl
@@ -32,31 +34,35 @@ JSON_TYPES: dict[type[pl.DataType], Any] = {
 
 
 class Decoder:
-    """Reads bodies of `/predict` for one signature: `{"rows": [{…}, …]}` or the list alone."""
+    """Reads bodies of `/predict` for one signature: `{"rows": [{…}, …]}` or the list alone.
 
-    def __init__(self, signature: Signature) -> None:
-        fields = [_field(at, one) for at, one in enumerate(signature.inputs)]
-        names = {f"c{at}": one.name for at, one in enumerate(signature.inputs)}
-        known = set(names.values())
-        for at, name in enumerate(one for one in signature.extras if one not in known):
-            fields.append((f"x{at}", Any, None))
-            names[f"x{at}"] = name
-        row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False)
-        rows = msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
-        self._decode = msgspec.json.Decoder(rows | list[row]).decode  # type: ignore[valid-type]
-        self._values = _getter(len(signature.inputs)) if len(names) > len(signature.inputs) else msgspec.structs.astuple
+    It knows the ranges and categories of training by its types: a body that fits them holds nothing odd but nulls, and
+    nobody needs to look at it again.
+    """
+
+    def __init__(self, signature: Signature, categories: Mapping[str, Sequence[Any]] = MappingProxyType({})) -> None:
+        self._within = _decoder(signature, lambda one: _seen(one, categories.get(one.name)))
+        self._any = _decoder(signature, lambda one: JSON_TYPES.get(parse_type(one.dtype).base_type(), str))
+        width = len(signature.inputs)
+        self._values = msgspec.structs.astuple if set(signature.extras) <= _names(signature) else _getter(width)
         self._later = [(at, how) for at, one in enumerate(signature.inputs) if (how := _later(one)) is not None]
 
-    def rows(self, body: bytes) -> list[Row] | None:
-        """Return the rows of a body, or None if it takes `requests` to read it or to say what is wrong."""
+    def rows(self, body: bytes) -> tuple[list[Row], bool] | None:
+        """Return the rows of a body, and whether all they hold is as training saw it.
+
+        None if it takes `requests` to read it or to say what is wrong.
+        """
         try:
-            sent: Any = self._decode(body)
+            try:
+                sent, usual = self._within(body), True
+            except msgspec.ValidationError:
+                sent, usual = self._any(body), False
             rows = list(map(self._values, sent if type(sent) is list else sent.rows))
             if self._later:
                 rows = [self._read(row) for row in rows]
         except (ValueError, OverflowError, RecursionError):  # msgspec's own errors are ValueErrors
             return None
-        return rows or None
+        return (rows, usual) if rows else None
 
     def _read(self, row: Row) -> Row:
         values = list(row)
@@ -64,6 +70,43 @@ class Decoder:
             if values[at] is not None:
                 values[at] = how(values[at])
         return tuple(values)
+
+
+def _decoder(signature: Signature, kind: Callable[[Input], Any]) -> Callable[[bytes], Any]:
+    """What decodes a body whose inputs are of these kinds."""
+    fields = [
+        (f"c{at}", kind(one) | None, None) if one.nullable else (f"c{at}", kind(one) | None)
+        for at, one in enumerate(signature.inputs)
+    ]
+    names = {f"c{at}": one.name for at, one in enumerate(signature.inputs)}
+    for at, name in enumerate(one for one in signature.extras if one not in _names(signature)):
+        fields.append((f"x{at}", Any, None))
+        names[f"x{at}"] = name
+    row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False)
+    rows = msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+    return msgspec.json.Decoder(rows | list[row]).decode  # type: ignore[valid-type]
+
+
+def _names(signature: Signature) -> set[str]:
+    return {one.name for one in signature.inputs}
+
+
+def _seen(one: Input, categories: Sequence[Any] | None) -> Any:
+    """The type of an input's values as training saw them; of times, and where it saw none, of any."""
+    kind = parse_type(one.dtype).base_type()
+    if categories is not None:
+        usable = kind in (pl.String, pl.Int64) and categories and all(_is_literal(value) for value in categories)
+        return Literal[tuple(categories)] if usable else JSON_TYPES.get(kind, str)
+    if kind not in (pl.Int64, pl.Float64) or one.min is None or one.max is None:
+        return JSON_TYPES.get(kind, str)
+    low, high = max(one.min, -EXACT + 1), min(one.max, EXACT - 1)
+    if kind == pl.Int64:
+        return Annotated[int, msgspec.Meta(ge=math.ceil(low), le=math.floor(high))]
+    return Annotated[float, msgspec.Meta(ge=low, le=high)]
+
+
+def _is_literal(value: Any) -> bool:
+    return isinstance(value, str) or abs(value) < EXACT
 
 
 def columns(rows: Sequence[Row]) -> list[list[Any]]:
@@ -81,11 +124,6 @@ def _getter(width: int) -> Callable[[Any], Row]:
         return lambda row: ()
     found = attrgetter(*(f"c{at}" for at in range(width)))
     return found if width > 1 else lambda row: (found(row),)
-
-
-def _field(at: int, one: Input) -> tuple[Any, ...]:
-    kind = JSON_TYPES.get(parse_type(one.dtype).base_type(), str) | None
-    return (f"c{at}", kind, None) if one.nullable else (f"c{at}", kind)
 
 
 def _later(one: Input) -> Callable[[Any], Any] | None:

@@ -46,18 +46,14 @@ class Watch:
     """Looks at the columns of requests: nulls, categories that training did not see, numbers beyond what it saw."""
 
     def __init__(self, signature: Signature, transform: Transform, policy: InputPolicy) -> None:
-        coded = {one.column: one.categories for one in transform.features if one.expression is None and one.categories}
+        coded = seen_categories(signature, transform)
         self._names = [one.name for one in signature.inputs]
         self._ranges = [
             (at, one.min, one.max)
             for at, one in enumerate(signature.inputs)
             if one.dtype in NUMBERS and one.min is not None and one.max is not None and one.name not in coded
         ]
-        self._known = [
-            (at, frozenset(_values(coded[one.name], one.dtype)))
-            for at, one in enumerate(signature.inputs)
-            if one.name in coded
-        ]
+        self._known = [(at, frozenset(coded[one.name])) for at, one in enumerate(signature.inputs) if one.name in coded]
         covered = {at for at, *_ in (*self._ranges, *self._known)}
         self._others = [at for at in range(len(self._names)) if at not in covered]
         self._policy = policy
@@ -101,22 +97,27 @@ class Watch:
             self._look(found, "unseen", at, columns[at], known.__contains__)
         return found if found.counts else None
 
-    def matrix(self, matrix: Floats, found: Oddities) -> bool:
+    def matrix(self, matrix: Floats, usual: bool, found: Oddities) -> bool:
         """Look at a matrix whose columns are the inputs, numbers all of them; returns False if `columns` has to look.
 
-        That is where a number is out of range and more is to be done about it than counting.
+        That is where a number is out of range and more is to be done about it than counting; `usual` says that none is.
         """
         nulls = np.isnan(matrix)
+        if usual:
+            if nulls.any():
+                self._count("null", nulls, found)
+            return True
         outside = (matrix < self._low) | (matrix > self._high)
         if self._policy.range != "keep" and outside.any():
             return False
-        kinds: tuple[tuple[Oddity, NDArray[np.bool_]], ...] = (("null", nulls), ("range", outside))
-        for finding, where in kinds:
-            if where.any():
-                counts = where.sum(axis=0)
-                for at in np.flatnonzero(counts):
-                    found.add(finding, self._names[at], int(counts[at]))
+        self._count("null", nulls, found)
+        self._count("range", outside, found)
         return True
+
+    def _count(self, finding: Oddity, where: NDArray[np.bool_], found: Oddities) -> None:
+        counts = where.sum(axis=0)
+        for at in np.flatnonzero(counts):
+            found.add(finding, self._names[at], int(counts[at]))
 
     def _look(self, found: Oddities, finding: Oddity, at: int, column: Sequence[Any], fits: Any) -> None:
         strange = {value for value in set(column) if value is not None and not fits(value)}
@@ -155,6 +156,13 @@ def refuse(found: Oddities | None) -> None:
     """Raise BadRows if a policy refuses what was found."""
     if found is not None and found.refused:
         raise BadRows(tuple(found.refused[:MOST]))
+
+
+def seen_categories(signature: Signature, transform: Transform) -> dict[str, list[Any]]:
+    """Return by input the categories that training saw, as values of a request."""
+    types = {one.name: one.dtype for one in signature.inputs}
+    coded = {one.column: one.categories for one in transform.features if one.expression is None and one.categories}
+    return {name: _values(categories, types[name]) for name, categories in coded.items() if name in types}
 
 
 def _values(categories: Sequence[str], dtype: str) -> list[Any]:

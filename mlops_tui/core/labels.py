@@ -155,8 +155,8 @@ def _told(one: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that tell which row a label is of."""
     if "request_id" in one:
         request, row = one["request_id"], one.get("row", 0)
-        if isinstance(request, str) and type(row) is int and 0 <= row < 2**31:
-            return {REQUEST: request, ROW: row}
+        if isinstance(request, str) and type(row) in (int, float) and 0 <= row < 2**31 and row == int(row):
+            return {REQUEST: request, ROW: int(row)}
     else:
         key = {name: text_of(value) for name, value in one.items() if name != "label"}
         if key and not key.keys() & {*OWN, ORDER} and None not in key.values():

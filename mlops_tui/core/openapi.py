@@ -129,7 +129,8 @@ def _list_of(name: str, item: dict[str, Any]) -> dict[str, Any]:
 def _label_schemas(signature: Signature, key: Sequence[str]) -> dict[str, Any]:
     """A label names its row by request and row number, or, where requests carry it, by the pipeline's key."""
     known = {one.name: _property(one) for one in signature.inputs}
-    request = {"request_id": {"type": "string"}, "row": {"type": "integer", "minimum": 0, "default": 0}}
+    rows = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "default": 0}
+    request = {"request_id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}, "row": rows}
     by_key = {name: known.get(name, {"type": ["string", "number", "boolean"]}) for name in key}
     label = {"description": "what came true; null takes a label back"} | _label_type(signature)
     each = [
@@ -140,7 +141,12 @@ def _label_schemas(signature: Signature, key: Sequence[str]) -> dict[str, Any]:
     labels = {"type": "array", "minItems": 1, "maxItems": 100_000, "items": {"oneOf": each}}
     accepted = {"accepted": {"type": "integer"}, "request_id": {"type": "string"}}
     return {
-        "Labels": {"type": "object", "required": ["labels"], "properties": {"labels": labels}},
+        "Labels": {
+            "type": "object",
+            "required": ["labels"],
+            "additionalProperties": False,
+            "properties": {"labels": labels},
+        },
         "Accepted": {"type": "object", "required": list(accepted), "properties": accepted},
     }
 

@@ -21,6 +21,7 @@ from mlops_tui.records import Input, Oddity, Signature
 
 MOST = 20
 INT64 = range(-(2**63), 2**63)
+NANOSECONDS = range(-(2**63) // 1000 + 1, 2**63 // 1000)  # microseconds whose nanoseconds have 64 bits, as polars asks
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1)
 MISSING = object()
@@ -100,7 +101,8 @@ def _aware(value: object) -> int:
 
 
 def _duration(value: object) -> int:
-    return timedelta(seconds=_number(value)) // MICROSECOND
+    found = timedelta(seconds=_number(value)) // MICROSECOND
+    return NANOSECONDS[NANOSECONDS.index(found)]  # ValueError beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def reader(dtype: str) -> Reader:
         pl.String: Reader(_text, "a text", pl.String()),
         pl.Date: Reader(_date, "a date, such as '2024-01-31'", pl.Int32()),
         pl.Time: Reader(_time, "a time of day, such as '12:00:00'", pl.Int64()),
-        pl.Duration: Reader(_duration, "a duration in seconds", pl.Int64()),
+        pl.Duration: Reader(_duration, "a duration in seconds, of less than 292 years", pl.Int64()),
     }[kind.base_type()]
 
 

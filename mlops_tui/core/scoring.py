@@ -137,11 +137,15 @@ def told(signature: Signature, scores: Floats) -> list[dict[str, Any]]:
     ]
 
 
-def told_row(signature: Signature, labels: Sequence[Any], score: Floats) -> dict[str, Any]:
-    """Return what `told` does for one row; `labels` are the `label_values`, looked up once."""
-    if signature.task == "multiclass":
-        return told(signature, score)[0]
-    value = float(score[0])
+def value_of_row(scorer: Scorer, row: Sequence[float | None]) -> float:
+    """Return the calibrated score of one row of the matrix, for a task of one output, with the bits of `score_row`."""
+    if scorer.calibration is None and scorer.single is not None:
+        return scorer.single.value(row)
+    return float(score_row(scorer, row)[0])
+
+
+def told_value(signature: Signature, labels: Sequence[Any], value: float) -> dict[str, Any]:
+    """Return what `told` does for the score of one row; `labels` are the `label_values`, looked up once."""
     if signature.task == "binary":
         return {"prediction": labels[value >= signature.threshold], "probability": value}
     return {"prediction": value}

@@ -56,7 +56,7 @@ def _place(number: int, sent: dict[str, Any], key: Sequence[str]) -> list[Proble
         problems = []
         if not (isinstance(found, str) and REQUEST_ID.fullmatch(found)):
             problems.append(Problem(number, "request_id", "the request_id of an answer", _shown(found)))
-        if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row <= LAST_ROW:
+        if isinstance(row, bool) or not isinstance(row, int | float) or not (0 <= row <= LAST_ROW and row == int(row)):
             problems.append(Problem(number, "row", "the number of a row of that request, from 0", _shown(row)))
         return problems
     if key and names == set(key):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -17,16 +18,16 @@ FLOAT64 = 1  # C_API_DTYPE_FLOAT64
 
 
 class SingleRow:
-    """The prediction of one row of float64, shape (features,), as an array of shape (classes,) or (1,).
+    """The prediction of one row of numbers, None and NaN for what is missing.
 
-    Safe in several threads, which take turns: the library writes into one place set up beforehand.
+    Safe in several threads, which take turns: the library writes into one place set up beforehand. A call keeps
+    Python's lock: it takes some microseconds, and giving the lock away and getting it back may take more.
     """
 
     def __init__(self, booster: lgb.Booster) -> None:
-        library: Any = vars(lgb.basic)["_LIB"]  # the library that LightGBM's own package has loaded
+        library: Any = ctypes.PyDLL(vars(lgb.basic)["_LIB"]._name)  # what LightGBM's own package has loaded
         self._booster = booster  # owns what the library reads
-        self._features = booster.num_feature()
-        self._out = np.zeros(booster.num_model_per_iteration())
+        self._features, self._outputs = booster.num_feature(), booster.num_model_per_iteration()
         self._config = ctypes.c_void_p()
         status = library.LGBM_BoosterPredictForMatSingleRowFastInit(
             booster._handle,
@@ -39,24 +40,40 @@ class SingleRow:
             ctypes.byref(self._config),
         )
         if status:
-            raise RuntimeError(f"LightGBM cannot set up one-row predictions: {library.LGBM_GetLastError()}")
+            raise RuntimeError("LightGBM cannot set up one-row predictions")
         self._free = library.LGBM_FastConfigFree
         self._row = np.zeros(self._features)
+        self._bytes: Any = self._row  # an array is a buffer, though its type does not say so
+        self._pack = struct.Struct(f"{self._features}d").pack_into
+        self._out = (ctypes.c_double * self._outputs)()
         self._length = ctypes.c_int64()
         place = self._row.ctypes.data_as(ctypes.c_void_p)
-        out = self._out.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
-        self._given = self._config, place, ctypes.byref(self._length), out
+        self._given = self._config, place, ctypes.byref(self._length), ctypes.byref(self._out)
         self._call, self._lock = library.LGBM_BoosterPredictForMatSingleRowFast, threading.Lock()
 
-    def __call__(self, row: Sequence[float | None]) -> Floats:
-        """Return the prediction of a row; None and NaN are missing values. Raises ValueError for another length."""
-        if len(row) != self._features:
-            raise ValueError(f"a row has {self._features} values, not {len(row)}")
+    def value(self, row: Sequence[float | None]) -> float:
+        """Return the prediction of a row by a model of one output; raises ValueError for a row of another length."""
         with self._lock:
-            self._row[:] = row
+            self._fill(row)
             if self._call(*self._given):
                 raise RuntimeError("LightGBM cannot predict the row")
-            return self._out.copy()
+            return self._out[0]
+
+    def __call__(self, row: Sequence[float | None]) -> Floats:
+        """Return the prediction of a row, shape (outputs,); raises ValueError for a row of another length."""
+        with self._lock:
+            self._fill(row)
+            if self._call(*self._given):
+                raise RuntimeError("LightGBM cannot predict the row")
+            return np.array(self._out)
+
+    def _fill(self, row: Sequence[float | None]) -> None:
+        if len(row) != self._features:
+            raise ValueError(f"a row has {self._features} values, not {len(row)}")
+        try:
+            self._pack(self._bytes, 0, *row)
+        except struct.error:  # of a None, which numpy reads as NaN
+            self._row[:] = row
 
     def __del__(self) -> None:
         if getattr(self, "_config", None):

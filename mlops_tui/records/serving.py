@@ -84,6 +84,7 @@ class Control:
     serving: Serving | None = None
     challenger: Challenger | None = None
     reason: str = "started"
+    leaving: bool = False  # another server takes over: connections are to end with their next answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -12,14 +11,14 @@ import msgspec
 from mlops_tui.core import bodies, requests, scoring, sent_labels
 from mlops_tui.core.decode import columns as columns_of_rows
 from mlops_tui.core.inputs import Oddities, refuse
+from mlops_tui.errors import InvalidInput
 from mlops_tui.service.model import Served, values
 
 EXPLAINED, LABELLED = 2_000, 100_000  # rows of one request
 NOT_JSON = (b"NaN", b"nfinity")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer to a request. `outcome`, `rows`, `odd` and `values` (one for each prediction) are for the counters;
     `kept` is the request's body as the spool keeps it, where that is not what was sent.
     """
@@ -29,15 +28,14 @@ class Reply:
     outcome: str = "ok"
     rows: int = 0
     kind: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] | None = None
     odd: Mapping[tuple[str, Any], int] | None = None
     values: Sequence[float] = ()
     kept: bytes | None = None
     told: bytes | None = None  # the answer as the spool keeps it, where it was not JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A request with a body: its path, bytes and id, and what it says of the form of both ways."""
 
     path: str
@@ -57,17 +55,17 @@ def refusal(status: int, kind: str, message: str, problems: list[dict[str, Any]]
 
 def predict_row(served: Served, body: bytes, request_id: str) -> Reply | None:
     """Answer a JSON body of one row without a fault, the usual request, at once; None for any other body."""
-    rows = served.decoder.rows(body)
-    if rows is None or len(rows) != 1:
+    read = served.decoder.rows(body)
+    if read is None or len(read[0]) != 1 or served.signature.task == "multiclass":
         return None
-    found = served.watch.row(rows[0])
+    (row,), usual = read
+    found = None if usual and None not in row else served.watch.row(row)
     if found is not None and (found.refused or found.told or served.watch.nulls_range):
         return None
-    score = scoring.score_row(served.scorer, served.encoder.row(rows[0]))
-    told = scoring.told_row(served.signature, served.labels, score)
-    answer = msgspec.json.encode({"predictions": [told], "model": served.model, "request_id": request_id})
-    odd = found.counts if found is not None else None
-    return Reply(200, answer, rows=1, odd=odd, values=values(served.signature, score))
+    value = scoring.value_of_row(served.scorer, served.encoder.row(row))
+    told = scoring.told_value(served.signature, served.labels, value)
+    body = msgspec.json.encode({"predictions": [told], "model": served.model, "request_id": request_id})
+    return Reply(200, body, rows=1, odd=None if found is None else found.counts, values=(value,))
 
 
 def answer(served: Served, asked: Asked) -> Reply:
@@ -80,7 +78,9 @@ def answer(served: Served, asked: Asked) -> Reply:
     except requests.BadRows as error:
         problems = [msgspec.to_builtins(problem) for problem in error.problems]
         return _with_odd(refusal(422, "invalid_input", error.message, problems), found)
-    except (ValueError, RecursionError, MemoryError) as error:
+    except InvalidInput as error:  # an expression that these values break, such as CAST('x' AS INT)
+        return _with_odd(refusal(422, "invalid_input", error.message, []), found)
+    except (ValueError, RecursionError, MemoryError, bodies.PANIC) as error:
         return _with_odd(refusal(400, "invalid_input", str(error)[:300] or "the body cannot be read", []), found)
     except _TooMany as error:
         return _too_many(asked.path, *error.args)
@@ -95,13 +95,13 @@ class _TooMany(Exception):
 
 def _matrix(served: Served, asked: Asked, found: Oddities) -> scoring.Floats:
     """Return the model's matrix of a request; raises BadRows, ValueError, _TooMany."""
-    rows = served.decoder.rows(asked.body) if asked.sent == "json" else None
-    if rows is not None and served.encoder.takes_all:
-        _check_count(served, asked, len(rows))
-        matrix = served.encoder.rows(rows)
-        if served.watch.matrix(matrix, found):
+    read = served.decoder.rows(asked.body) if asked.sent == "json" else None
+    if read is not None and served.encoder.takes_all:
+        _check_count(served, asked, len(read[0]))
+        matrix = served.encoder.rows(read[0])
+        if served.watch.matrix(matrix, read[1], found):
             return matrix
-    columns = columns_of_rows(rows) if rows is not None else _read(served, asked, found)
+    columns = columns_of_rows(read[0]) if read is not None else _read(served, asked, found)
     _check_count(served, asked, len(columns[0]))
     served.watch.columns(columns, found)
     refuse(found)
@@ -126,7 +126,7 @@ def _predict(served: Served, asked: Asked, matrix: scoring.Floats, found: Odditi
         return reply
     made = bodies.encode_answers(asked.wanted, told)
     kind = bodies.CSV if asked.wanted == "csv" else bodies.ARROW
-    more = {"X-Warnings": str(len(found.told))} if found.told else {}
+    more = {"X-Warnings": str(len(found.told))} if found.told else None
     return Reply(200, made, "ok", reply.rows, kind, more, None, reply.values, kept, body)
 
 
@@ -141,7 +141,7 @@ def _warnings(found: Oddities) -> dict[str, Any]:
 
 
 def _with_odd(reply: Reply, found: Oddities) -> Reply:
-    return replace(reply, odd=found.counts) if found.counts else reply
+    return msgspec.structs.replace(reply, odd=found.counts) if found.counts else reply
 
 
 def _too_many(path: str, count: int, most: int) -> Reply:
@@ -163,7 +163,7 @@ def _read(served: Served, asked: Asked, found: Oddities) -> list[list[Any]]:
     """Return the columns of a body that the decoder does not read; raises BadRows, ValueError, _TooMany."""
     policy, signature = served.serving.inputs, served.signature
     if asked.sent == "arrow":
-        frame = bodies.arrow_frame(asked.body)
+        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows + 1)
         if not frame.height:
             raise ValueError("there is no row: send at least one")
         return bodies.frame_columns(signature, frame, policy, found)
@@ -211,6 +211,6 @@ def _as_json(served: Served, asked: Asked) -> bytes:
         rows = bodies.csv_rows(served.signature, asked.body)
     else:
         known = [*(one.name for one in served.signature.inputs), *served.signature.extras]
-        frame = bodies.arrow_frame(asked.body)
+        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows)
         rows = requests.to_json_rows(frame.select([name for name in known if name in frame.columns]))
     return msgspec.json.encode({"rows": rows})

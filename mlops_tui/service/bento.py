@@ -15,8 +15,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mlops_tui.records import Serving, from_json
 from mlops_tui.service.guard import keys_from_environment
-from mlops_tui.service.http import App, Receive, Scope, Send
+from mlops_tui.service.http import App
 from mlops_tui.service.roles import Cast
 from mlops_tui.spool import from_environment
 
@@ -28,39 +29,36 @@ def make(folder: Path) -> Any:
     """Return the BentoML service that answers for the model version in a folder, loaded when it starts."""
     import bentoml
 
-    started: list[App] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await started[0](scope, receive, send)
+    app = App()
 
     # BentoML's own metrics are labelled by the raw path, which any client can make grow without bound.
     @bentoml.service(name="model", workers=1, traffic={"timeout": 3600}, metrics={"enabled": False})
     @bentoml.asgi_app(app, path="/")
     class Model:
         def __init__(self) -> None:
-            started.append(_app(folder))
+            _open(app, folder)
 
         @bentoml.on_shutdown  # type: ignore[untyped-decorator]
         def finish(self) -> None:
-            for one in started:
-                _close(one)
+            _close(app)
 
     _pass_by(Model, app)
     return Model
 
 
-def _app(folder: Path) -> App:
+def _open(app: App, folder: Path) -> None:
     """Load the models, and begin to look at the files that say which and who may ask."""
     logging.getLogger("uvicorn.access").propagate = False  # else every request is made into a line that nobody reads
-    loop = asyncio.get_running_loop()
-    control = os.environ.get("MLOPS_CONTROL")
-    cast = Cast(folder, Path(control) if control else None, loop.call_soon_threadsafe)
+    control, loop = os.environ.get("MLOPS_CONTROL"), asyncio.get_running_loop()
+    said = os.environ.get("MLOPS_SERVING")
+    serving = from_json(said.encode(), Serving) if said else None
+    cast = Cast(folder, Path(control) if control else None, loop.call_soon_threadsafe, serving)
     keys = keys_from_environment()
-    app = App(cast, from_environment(os.environ), keys)
+    app.open(cast, from_environment(os.environ), keys)
     cast.start(keys.refresh)
     gc.collect()
+    gc.set_threshold(20_000, 20, 20)  # a request makes a few dozen objects, and no circles of them
     gc.freeze()  # what is loaded stays: a full collection need not look at it again in the middle of requests
-    return app
 
 
 def _close(app: App) -> None:
@@ -70,14 +68,16 @@ def _close(app: App) -> None:
         app.spool.close()
 
 
-def _pass_by(service: Any, app: Any) -> None:
-    """Put the application in front of BentoML's, for every HTTP request; its lifespan stays BentoML's."""
+def _pass_by(service: Any, app: App) -> None:
+    """Have the application answer every HTTP request itself; the lifespan stays BentoML's."""
     import bentoml
 
     if bentoml.__version__ != PASSED_BY:
         text = "BentoML %s is not the %s that this service knows: it answers more slowly"
         log.warning(text, bentoml.__version__, PASSED_BY)
         return
+    # uvicorn would let any client of this machine say by X-Forwarded-For who it is, and pace goes by that
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     kind: Any = type(service)
 
     class Front(kind):  # type: ignore[misc]
@@ -86,11 +86,7 @@ def _pass_by(service: Any, app: Any) -> None:
         __slots__ = ()
 
         def to_asgi(self, is_main: bool = True) -> Any:
-            inner = super().to_asgi(is_main=is_main)
-
-            async def front(scope: Scope, receive: Receive, send: Send) -> None:
-                await (app if scope["type"] == "http" else inner)(scope, receive, send)
-
-            return front
+            app.inner = super().to_asgi(is_main=is_main)
+            return app
 
     object.__setattr__(service, "__class__", Front)

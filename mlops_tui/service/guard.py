@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mlops_tui.records import KeyFile, from_json
 
+MET = 1_000
 CLIENTS = 10_000  # whose pace is remembered
 log = logging.getLogger("mlops_tui.service")
 
@@ -25,6 +26,7 @@ class Keys:
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
         self._names: dict[bytes, str] | None = None  # None: anybody may ask
+        self._met: dict[bytes, str] = {}  # keys that came, so that they are hashed once
         self.refresh()
 
     @property
@@ -36,7 +38,12 @@ class Keys:
         """Return the name of the key that a request carries, or None if it has none that is known."""
         sent = headers.get(b"authorization", b"")
         given = sent[7:] if sent[:7].lower() == b"bearer " else headers.get(b"x-api-key", b"")
-        return (self._names or {}).get(hashlib.sha256(given.strip()).digest()) if given else None
+        if given in self._met:
+            return self._met[given]
+        name = (self._names or {}).get(hashlib.sha256(given.strip()).digest()) if given else None
+        if name is not None and len(self._met) < MET:
+            self._met[given] = name
+        return name
 
     def refresh(self) -> None:
         """Read the file if it is another than before; one that is gone or broken leaves the keys as they were."""
@@ -56,7 +63,7 @@ class Keys:
                 self._names = {}  # a file of keys that cannot be read opens nothing
             log.warning("the file of API keys cannot be read, and the keys stay as they were: %s", type(error).__name__)
             return
-        self._stamp, self._names = stamp, names if found.required else None
+        self._stamp, self._names, self._met = stamp, names if found.required else None, {}
 
 
 def keys_from_environment(environment: Mapping[str, str] = os.environ) -> Keys:

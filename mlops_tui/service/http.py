@@ -7,8 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +24,7 @@ from mlops_tui.spool import REASONS, Spool
 
 LARGE_AT_ONCE = 2
 SWEEP_SECONDS = 1.0
+JUDGED = (200, 422, 500)  # what a model has a part in; who is not let in says nothing of it
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
 POSTS = ("/predict", "/explain", "/labels")
@@ -41,62 +41,77 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Mapping[bytes, bytes]
+Task = asyncio.Task[Any]
 log = logging.getLogger("mlops_tui.service")
 
 
 class App:
-    """Answers requests with the models of a `cast`; what it answered goes to the spool, if there is one."""
+    """Answers requests with the models of a `cast`; what it answered goes to the spool, if there is one.
 
-    def __init__(self, cast: Cast, spool: Spool | None = None, keys: Keys | None = None) -> None:
-        self.cast, self.spool, self.keys = cast, spool, keys or Keys(None)
-        self.shadow = Shadow(spool)
+    It is there before its models are: what is no request, a server's lifespan, goes to `inner`.
+    """
+
+    def __init__(self, inner: Asgi | None = None) -> None:
+        self.inner = inner
         self.in_flight = 0
-        self.draining = False
         self._pace: Pace | None = None
         self._heads: dict[tuple[str, bool, str], list[tuple[bytes, bytes]]] = {}
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._started, self._number = os.urandom(10).hex(), 0
-        self._reading: dict[asyncio.Task[Any], float] = {}  # who waits for a body, and until when
-        self._late: set[asyncio.Task[Any]] = set()
+        self._reading: dict[Task | None, float] = {}  # who waits for a body, and until when
+        self._late: set[Task] = set()
         self._sweeps = False
 
+    def open(self, cast: Cast, spool: Spool | None = None, keys: Keys | None = None) -> App:
+        """Begin to answer, with these models."""
+        self.cast, self.spool, self.keys = cast, spool, keys or Keys(None)
+        self.shadow, self._large = Shadow(spool), asyncio.Semaphore(LARGE_AT_ONCE)
+        return self
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request; anything else is closed."""
+        """Answer one HTTP request."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1003})
-            return
+            return await self._other(scope, receive, send)
         begun, path = time.perf_counter(), scope["path"]
         headers: Headers = dict(scope["headers"])
         wanted = headers.get(b"x-request-id")
         request_id = _request_id(wanted) if wanted else self._new_id()
-        self.in_flight += 1
         served, role = self.cast.now.live, "live"
+        self.in_flight += 1
         try:
-            refused = self._refused(path, scope, headers)
-            if refused is not None:
-                reply = refused
-            elif path in POSTS:
+            reply = self._refused(path, scope, headers)
+            if reply is None and path in POSTS:
                 served, role, reply = await self._post(scope, headers, receive, request_id, begun)
-            else:
+            elif reply is None:
                 reply = self._get(served, path)
-        except Exception:
+        except (Exception, bodies.PANIC):
             log.exception("request %s failed", request_id)
             reply = refusal(500, "bug", f"this is a fault of the service; its log has request {request_id}")
         finally:
             self.in_flight -= 1
-        await self._send(send, scope["method"], served, reply, request_id)
+        body = reply.body if scope["method"] != "HEAD" else b""
+        head = self._head(served, reply, request_id)
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
         seconds = time.perf_counter() - begun
         counters.count(path if path in METHODS else "other", reply.outcome, reply.rows, seconds)
         if path == "/predict":
             self._counted(served, role, reply, seconds)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.inner is not None and scope["type"] == "lifespan":
+            await self.inner(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})
 
     def _counted(self, served: Served, role: str, reply: Reply, seconds: float) -> None:
         if reply.values:
             counters.predicted(served.model, role, reply.values, served.bins)
         if reply.odd:
             counters.odd(reply.odd)
-        if self.cast.now.tallies is not None:
+        judged = reply.status in JUDGED or reply.outcome == "timeout"
+        if judged and self.cast.now.tallies is not None:
             self.cast.judge(role, reply, seconds)
 
     # ── before a request is read ─────────────────────────────────────────────────────────────────
@@ -107,13 +122,13 @@ class App:
         if allowed is None:
             return refusal(404, "not_found", f"nothing answers here; known: {', '.join(METHODS)}")
         if method != allowed and not (method == "HEAD" and allowed == "GET"):
-            return replace(refusal(405, "method_not_allowed", f"{path} takes {allowed}"), headers={"Allow": allowed})
+            return with_headers(refusal(405, "method_not_allowed", f"{path} takes {allowed}"), {"Allow": allowed})
         if allowed == "GET":
             return None
         name = None
         if self.keys.required and (name := self.keys.name_of(headers)) is None:
             text = "an API key is needed: Authorization: Bearer KEY"
-            return replace(refusal(401, "unauthorized", text), headers={"WWW-Authenticate": "Bearer"})
+            return with_headers(refusal(401, "unauthorized", text), {"WWW-Authenticate": "Bearer"})
         limits = self.cast.now.live.serving.limits
         if self.in_flight > limits.at_once:
             return _later(503, "overloaded", f"{limits.at_once} requests are being answered; try again", 1)
@@ -136,17 +151,24 @@ class App:
     ) -> tuple[Served, str, Reply]:
         """Return who answered, in which role, and the answer."""
         live, limits = self.cast.now.live, self.cast.now.live.serving.limits
-        most = int(limits.body_mb * 2**20)
+        most, task = int(limits.body_mb * 2**20), asyncio.current_task()
+        self._watched(task, begun + limits.seconds)
         try:
-            body = await self._timely(_body(headers, receive, most), begun + limits.seconds)
-        except TimeoutError:
+            message = await receive()
+            body: bytes | None = message.get("body", b"")
+            if message.get("more_body", False) or message["type"] == "http.disconnect":
+                body = await _body(headers, receive, most, message)
+        except asyncio.CancelledError:
+            self._raise_unless_late(task)
             text = f"the body did not come within {limits.seconds:g} s"
-            return live, "live", replace(refusal(408, "timeout", text), headers={"Connection": "close"})
+            return live, "live", with_headers(refusal(408, "timeout", text), {"Connection": "close"})
+        finally:
+            self._reading.pop(task, None)
         if body is None:
             return live, "live", refusal(400, "disconnected", "the client went away")
         if len(body) > most:
             text = f"the body is larger than {limits.body_mb:g} MiB; send the rows in several requests"
-            return live, "live", replace(refusal(413, "too_large", text), headers={"Connection": "close"})
+            return live, "live", with_headers(refusal(413, "too_large", text), {"Connection": "close"})
         path = scope["path"]
         sent, wanted = _kind(headers.get(b"content-type", b"")), _kind(headers.get(b"accept", b""))
         served, role = self._chosen(path, headers, body, request_id)
@@ -163,29 +185,23 @@ class App:
             reply = await self._keep_labels(asked, reply)
         return served, role, reply
 
-    async def _timely(self, coming: Coroutine[Any, Any, bytes | None], until: float) -> bytes | None:
-        """Await a body; raises TimeoutError a second after `until` at most: one clock looks at all requests."""
-        task = asyncio.current_task()
-        if task is None:
-            return await coming
+    def _watched(self, task: Task | None, until: float) -> None:
+        """Bound how long a body may take: one clock looks at all requests, a timer for each would cost more."""
         self._reading[task] = until
         if not self._sweeps:
             self._sweep()
-        try:
-            return await coming
-        except asyncio.CancelledError:
-            if task not in self._late:
-                raise
-            task.uncancel()
-            raise TimeoutError from None
-        finally:
-            del self._reading[task]
-            self._late.discard(task)
+
+    def _raise_unless_late(self, task: Task | None) -> None:
+        """Raise on who was cancelled by somebody else than our clock."""
+        if task is None or task not in self._late:
+            raise asyncio.CancelledError
+        self._late.discard(task)
+        task.uncancel()
 
     def _sweep(self) -> None:
         """Cancel who has waited too long for a body, every second as long as anybody waits."""
         now = time.perf_counter()
-        for task in [task for task, until in self._reading.items() if until < now]:
+        for task in [task for task, until in self._reading.items() if task and until < now]:
             self._late.add(task)
             task.cancel()
         self._sweeps = bool(self._reading)
@@ -260,7 +276,10 @@ class App:
             return Reply(200, text, kind=kind)
         if path != "/":
             return Reply(200, b"\n", kind="text/plain; charset=utf-8")
-        safe = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        safe = {
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "X-Content-Type-Options": "nosniff",
+        }
         page = PAGE.format(model=served.model, approved="Approved" if served.approved else "Not approved")
         return Reply(200, page.encode(), kind="text/html; charset=utf-8", headers=safe)
 
@@ -271,33 +290,27 @@ class App:
             told = {"model": now.rival.model, "mode": now.challenger.mode, "share": now.challenger.share}
         return served.about | {"pid": os.getpid(), "challenger": told}
 
-    async def _send(self, send: Send, method: str, served: Served, reply: Reply, request_id: str) -> None:
+    def _head(self, served: Served, reply: Reply, request_id: str) -> list[tuple[bytes, bytes]]:
+        """The headers of an answer; those that all answers of a model share are made once."""
+        place = served.model, served.approved, reply.kind
+        shared = self._heads.get(place)
+        if shared is None:
+            if len(self._heads) > 64:
+                self._heads.clear()
+            shared = [(b"content-type", reply.kind.encode()), (b"x-model", served.model.encode())]
+            if not served.approved:
+                shared.append((b"x-model-approved", b"false"))
+            self._heads[place] = shared
         head = [
-            *self._head(served, reply.kind),
+            *shared,
             (b"content-length", str(len(reply.body)).encode()),
             (b"x-request-id", request_id.encode()),
         ]
         if reply.headers:
             head += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
-        if self.draining:
+        if self.cast.now.leaving:
             head.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": reply.status, "headers": head})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
-
-    def _head(self, served: Served, kind: str) -> list[tuple[bytes, bytes]]:
-        """The headers that all answers of a model share."""
-        place = served.model, served.approved, kind
-        found = self._heads.get(place)
-        if found is None:
-            if len(self._heads) > 64:
-                self._heads.clear()
-            found = self._heads[place] = [
-                (b"content-type", kind.encode()),
-                (b"x-model", served.model.encode()),
-                (b"x-model-approved", b"true" if served.approved else b"false"),
-                (b"x-content-type-options", b"nosniff"),
-            ]
-        return found
+        return head
 
 
 def _request_id(sent: bytes) -> str:
@@ -312,8 +325,13 @@ def _kind(media: bytes) -> bodies.Kind:
     return bodies.kind_of(media.decode("latin-1").partition(",")[0])
 
 
+def with_headers(reply: Reply, headers: Mapping[str, str]) -> Reply:
+    """Return a reply with headers of its own."""
+    return msgspec.structs.replace(reply, headers=headers)
+
+
 def _later(status: int, kind: str, message: str, seconds: int) -> Reply:
-    return replace(refusal(status, kind, message), headers={"Retry-After": str(seconds)})
+    return with_headers(refusal(status, kind, message), {"Retry-After": str(seconds)})
 
 
 def _key_of(served: Served, body: bytes) -> str:
@@ -328,21 +346,16 @@ def _key_of(served: Served, body: bytes) -> str:
         return ""
 
 
-async def _body(headers: Headers, receive: Receive, most: int) -> bytes | None:
-    """Return the body, cut just past the limit so that it shows, or None if the client went away."""
-    length = headers.get(b"content-length", b"")
+async def _body(headers: Headers, receive: Receive, most: int, first: Message) -> bytes | None:
+    """Return the body whose first part came, cut just past the limit so that it shows; None if the client went away."""
+    length, message = headers.get(b"content-length", b""), first
     if length.isdigit() and int(length) > most:
         return bytes(most + 1)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        return None
-    if not message.get("more_body", False):
-        return bytes(message.get("body", b""))
-    parts, size, more = [message.get("body", b"")], len(message.get("body", b"")), True
-    while more and size <= most:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
+    parts, size = [], 0
+    while message["type"] != "http.disconnect":
         parts.append(message.get("body", b""))
-        size, more = size + len(parts[-1]), message.get("more_body", False)
-    return b"".join(parts)
+        size += len(parts[-1])
+        if size > most or not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
+    return None

@@ -12,7 +12,7 @@ import numpy as np
 from mlops_tui import golden
 from mlops_tui.core import openapi, requests, scoring, sent_labels
 from mlops_tui.core.decode import Decoder
-from mlops_tui.core.inputs import Watch
+from mlops_tui.core.inputs import Watch, seen_categories
 from mlops_tui.core.matrix import Encoder
 from mlops_tui.counters import SHARES
 from mlops_tui.errors import Refused
@@ -21,11 +21,14 @@ from mlops_tui.records import Calibration, Golden, Serving, Signature, Transform
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One model version: `about` is what /metadata says; `key` may name rows for labels, and sticks them to a canary.
+    """One model version, named as in "flight-delay:3": `about` is what /metadata says.
 
-    `edges` part its predictions into bins of about as many golden rows, for comparing it with another model.
+    `key` may name rows for labels, and sticks them to a canary; `edges` part its predictions into bins of about as many
+    golden rows, for comparing it with another model.
     """
 
+    model: str
+    approved: bool
     scorer: scoring.Scorer
     signature: Signature
     about: dict[str, Any]
@@ -37,16 +40,6 @@ class Served:
     labels: tuple[Any, ...]
     key: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
-
-    @property
-    def model(self) -> str:
-        """The model version's reference, as in "flight-delay:3"."""
-        return str(self.about["model"])
-
-    @property
-    def approved(self) -> bool:
-        """Whether it was approved when its Bento was built."""
-        return bool(self.about.get("approved"))
 
     @property
     def bins(self) -> tuple[float, ...]:
@@ -71,10 +64,13 @@ def load(folder: Path) -> Served:
     key = sent_labels.usable_key(signature, about.get("key", ()))
     described = openapi.openapi(signature, openapi.About(name, version, proof.rows[:2], key, serving))
     watch = Watch(signature, transform, serving.inputs)
-    reading = (Decoder(signature), Encoder(transform, signature), watch)
     labels = tuple(scoring.label_values(signature))
     encoded = msgspec.json.encode(described)
-    served = Served(scorer, signature, about, encoded, *reading, serving, labels, key, _edges(signature, proof))
+    decoder = Decoder(signature, seen_categories(signature, transform))
+    served = Served(
+        str(about["model"]), bool(about.get("approved")), scorer, signature, about, encoded, decoder,
+        Encoder(transform, signature), watch, serving, labels, key, _edges(signature, proof),
+    )  # fmt: skip
     check(served, proof)
     return served
 

@@ -24,6 +24,7 @@ from mlops_tui.service.answer import Reply
 from mlops_tui.service.model import Served, load, serving_as
 
 LOOK_SECONDS = 0.05
+SERVES = "serves.json"
 LOADED = 4  # models that are kept, so that a way back is a matter of milliseconds
 log = logging.getLogger("mlops_tui.service")
 
@@ -58,6 +59,7 @@ class Roles:
     rival: Served | None = None
     challenger: Challenger | None = None
     tallies: tuple[Tally, Tally] | None = None
+    leaving: bool = False
 
     @property
     def is_split(self) -> bool:
@@ -75,18 +77,28 @@ class Roles:
 class Cast:
     """The roles as they are now, and the thread that changes them as the control file says.
 
-    `folder` is the Bento's own model, served where there is no control file. `call` runs a function on the event loop.
+    `folder` is the Bento's own model, served as `serving` says where there is no control file. `call` runs a function
+    on the event loop.
     """
 
-    def __init__(self, folder: Path, control: Path | None, call: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        control: Path | None,
+        call: Callable[[Callable[[], None]], object],
+        serving: Serving | None = None,
+    ) -> None:
         self._own, self._control, self._call = folder, control, call
         self._loaded: dict[tuple[str, int], Served] = {}
         self._stamp: tuple[int, int] | None = None
         self._looks: list[Callable[[], None]] = []
         self._ending = threading.Event()
         wanted = self._read()
-        self.now = self._roles(wanted) if wanted else Roles(0, self._model(str(folder)))
-        self._apply(self.now, wanted.reason if wanted else "started")
+        withdrawn = self._withdrawn(wanted)
+        if wanted and withdrawn:  # a worker that died since: what it took back stays so
+            wanted = replace(wanted, challenger=None)
+        self.now = self._roles(wanted) if wanted else Roles(0, self._model(str(folder), serving))
+        self._apply(self.now, wanted.reason if wanted else "started", withdrawn)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def start(self, *looks: Callable[[], None]) -> None:
@@ -162,13 +174,23 @@ class Cast:
         self._stamp = stamp
         return found
 
+    def _withdrawn(self, wanted: Control | None) -> str:
+        """Why the canary that is asked for was taken back already, as the worker before this one wrote down."""
+        if wanted is None or self._control is None:
+            return ""
+        try:
+            said = from_json(self._control.with_name(SERVES).read_bytes(), Serves)
+        except (OSError, msgspec.MsgspecError):
+            return ""
+        return said.withdrawn if said.number == wanted.number else ""
+
     def _roles(self, wanted: Control) -> Roles:
         live = self._model(wanted.folder, wanted.serving)
         if wanted.challenger is None:
-            return Roles(wanted.number, live)
+            return Roles(wanted.number, live, leaving=wanted.leaving)
         rival = self._model(wanted.challenger.folder, wanted.serving)
         tallies = (Tally(live.edges), Tally(live.edges)) if wanted.challenger.mode == "canary" else None
-        return Roles(wanted.number, live, rival, wanted.challenger, tallies)
+        return Roles(wanted.number, live, rival, wanted.challenger, tallies, wanted.leaving)
 
     def _model(self, folder: str, serving: Serving | None = None) -> Served:
         """The model of a folder; one that was loaded before is not loaded again, unless it was built anew."""
@@ -197,4 +219,4 @@ class Cast:
         part = self._control.with_name(f".serves-{os.getpid()}-{threading.get_ident()}")
         with contextlib.suppress(OSError):  # a full disk must not stop an answer
             part.write_bytes(to_json(said))
-            part.replace(self._control.with_name("serves.json"))
+            part.replace(self._control.with_name(SERVES))

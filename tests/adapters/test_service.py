@@ -73,7 +73,7 @@ def loaded(folder: Path) -> Served:
 
 def make_app(folder: Path, spool: Spool | None = None) -> service.App:
     """The service's own application, in this process."""
-    return service.App(Cast(folder, None, lambda call: call()), spool)
+    return service.App().open(Cast(folder, None, lambda call: call()), spool)
 
 
 def test_predict_answers_rows_or_the_bare_list_with_the_models_answers(client: httpx.Client) -> None:

@@ -71,6 +71,7 @@ WALK: dict[str, list[str]] = {
     "bentos build": ["flight-delay:1"],
     "bentos list": [],
     "bentos export": ["flight-delay:1", "model.bento"],
+    "bentos containerize": ["flight-delay:1", "--wheels", "nothing"],
     "deployments start": ["flight-delay:1", "--port", "PORT"],
     "deployments list": [],
     "deployments show": ["flight-delay"],
@@ -103,6 +104,7 @@ WALK: dict[str, list[str]] = {
 }
 """Arguments that make sense, in the order of a life."""
 NOT_DONE = {
+    "bentos containerize": ("invalid_input", 2),  # no wheels there; tests/adapters/test_container.py makes images
     "deployments rollback": ("refused", 1),  # there is no former champion
     "runs stop": ("refused", 1),  # the run is over
     "tui": ("invalid_input", 2),  # there is no terminal

@@ -98,11 +98,11 @@ def test_a_matrix_of_plain_numbers_is_counted_as_its_columns_are() -> None:
     columns: list[list[Any]] = [[1.5, None, 7.0], [0.0, -1.0, None]]
     matrix, found = np.array(columns, dtype=np.float64).T, Oddities()
     watch = Watch(signature, transform, InputPolicy())
-    assert watch.matrix(matrix, found)
+    assert watch.matrix(matrix, False, found)
     expected = watch.columns(columns)
     assert expected is not None
     assert found.counts == expected.counts
-    assert not Watch(signature, transform, InputPolicy(range="warn")).matrix(matrix, Oddities())
+    assert not Watch(signature, transform, InputPolicy(range="warn")).matrix(matrix, False, Oddities())
 
 
 def test_what_a_client_makes_up_does_not_grow_without_bound() -> None:

@@ -18,7 +18,7 @@ from mlops_tui.flows import cycle
 from mlops_tui.flows.queries import lists
 from mlops_tui.flows.queries.board import Line, board
 from mlops_tui.flows.queries.stations import Station, StationName
-from mlops_tui.flows.release import approvals, bentos, deployments, models, rollouts
+from mlops_tui.flows.release import approvals, bentos, models, rollouts
 from mlops_tui.flows.workspace import Workspace, open_workspace
 from tests.tui import made
 

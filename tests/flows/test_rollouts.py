@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from mlops_tui.adapters import ports, processes, spool
+from mlops_tui.core import requests, scoring
 from mlops_tui.errors import InvalidInput, NotFound, Refused
 from mlops_tui.flows import cycle, lookup
+from mlops_tui.flows.queries.shadows import agreement
 from mlops_tui.flows.release import approvals, bentos, deployments, rollouts, servers
 from mlops_tui.flows.release.rollouts import Beside
+from mlops_tui.flows.watch import predictions
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Golden, from_json
 from tests import workspaces
+from tests.adapters.listening import until
 from tests.cli.called import call
 
 NAME = "flight-delay"
@@ -75,22 +81,46 @@ def test_a_shadow_scores_what_the_live_model_answers_and_answers_nobody(
     assert set(answerers(client, sent[0], [str(number) for number in range(30)])) == {f"{NAME}:1"}
     shown = call(served.root, "deployments", "show", NAME)
     assert f"{NAME}:2, shadow" in shown.out
+    assert "nothing gathered yet" in shown.out
+    check_agreement(served, client, sent)
     with pytest.raises(Refused, match="not approved"):
         rollouts.promote(served, NAME)
+    answerers(client, sent[1], [str(number) for number in range(30)])
     deployments.stop(served, NAME)
-    lines = [
-        line
-        for name, _, _ in spool.segments(served.home / "spool" / NAME)
-        for line in spool.read(served.home / "spool" / NAME / name, 0)[0]
-    ]
+    lines = spooled(served.home / "spool" / NAME)
     kinds = Counter((line["kind"], line["answer"]["model"]) for line in lines)
-    assert kinds == {("predict", f"{NAME}:1"): 30, ("shadow", f"{NAME}:2"): 30}
+    assert kinds == {("predict", f"{NAME}:1"): 60, ("shadow", f"{NAME}:2"): 60}
     assert {line["id"] for line in lines if line["kind"] == "shadow"} == {
         line["id"] for line in lines if line["kind"] == "predict"
     }
     assert [(one.mode, one.reason) for one in deployments.history(served, NAME) if one.mode == "shadow"] == [
         ("shadow", f"'{NAME}' was stopped")
     ]
+
+
+def check_agreement(workspace: Workspace, client: httpx.Client, sent: list[dict[str, object]]) -> None:
+    """What the shadow said is gathered apart, and compared with the live model row by row."""
+    folder = workspace.home / "spool" / NAME
+    until(lambda: len(spooled(folder)) == 60)
+    gathered = predictions.gather(workspace, NAME)
+    assert (gathered.requests, gathered.rows, gathered.unreadable) == (30, 30, 0)
+    found = agreement(workspace, deployments.get(workspace, NAME), rollouts.challenger(workspace, NAME))
+    assert found is not None
+    assert (found.rows, found.live, found.shadow) == (30, f"{NAME}:1", f"{NAME}:2")
+    assert found.same in (0.0, 1.0)  # thirty times one row
+    assert found.difference == pytest.approx(
+        abs(probability(workspace, 1, sent[0]) - probability(workspace, 2, sent[0]))
+    )
+    assert "30 rows scored by both" in call(workspace.root, "deployments", "show", NAME).out
+
+
+def probability(workspace: Workspace, version: int, row: dict[str, object]) -> float:
+    scorer = lookup.scorer(workspace, lookup.model_version(workspace, f"{NAME}:{version}"))
+    return float(scoring.score(scorer, requests.rows_to_frame(scorer.signature, [row]))[0])
+
+
+def spooled(folder: Path) -> list[dict[str, Any]]:
+    return [line for name, _, _ in spool.segments(folder) for line in spool.read(folder / name, 0)[0]]
 
 
 def test_a_canary_answers_its_share_always_the_same_keys_and_is_promoted(
@@ -158,6 +188,11 @@ def test_a_canary_that_breaks_its_bounds_is_taken_back_by_itself_and_says_why(
     assert set(answerers(client, sent[0], [str(number) for number in range(40)])) == {f"{NAME}:1"}
     assert 'mlops_swaps_total{reason="withdrawn"} 1.0' in client.get("/metrics").text
     assert rollouts.challenger(served, NAME) is not None  # until somebody looks
+    (worker,) = psutil.Process(deployments.get(served, NAME).pid).children()
+    worker.kill()  # and a worker that dies meanwhile does not bring it back
+    until(lambda: (found := processes.serves(runtime)) and found.pid != worker.pid)
+    assert processes.serves(runtime).withdrawn == said.withdrawn
+    assert set(answerers(client, sent[0], [str(number) for number in range(40)])) == {f"{NAME}:1"}
     shown = call(served.root, "deployments", "show", NAME)
     assert "taken back by itself" in shown.out
     assert rollouts.challenger(served, NAME) is None

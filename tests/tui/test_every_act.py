@@ -190,8 +190,8 @@ KEEP = (
     Act("workspace", "backup all.tar --yes", is_backup, ("all.tar",), PALETTE),
     Act("workspace", "gc --yes", has_no_garbage, (), PALETTE),
 )
-ELSEWHERE = ("runs stop",)
-"""Commands that need a training to be at work; see below."""
+ELSEWHERE = ("runs stop", "bentos containerize")
+"""Commands that need a training to be at work, or a container engine; see below."""
 
 
 def test_every_verb_is_done_below() -> None:
@@ -291,6 +291,20 @@ async def test_acts_of_build(trained: Workspace) -> None:
 async def test_acts_of_release(trained: Workspace) -> None:
     await live(trained, RELEASE)
     assert pl.read_csv(trained.root / "scored.csv").height == pl.read_parquet(trained.root / ROWS).height
+
+
+async def test_an_image_is_asked_for_and_what_it_lacks_is_said(built: Workspace) -> None:
+    (tag,) = [one.tag for one in bentos.list_bentos(built)]
+    act = Act("bento", f"bentos containerize {tag} --tag localhost/x:1 --base localhost/base --wheels none", "",
+              ("localhost/x:1", "localhost/base", "", "none"), ("bento", tag))  # fmt: skip
+    app = make_app(built)
+    async with app.run_test(size=(120, 50)) as pilot:
+        await settled(pilot)
+        await begin(pilot, app, act)
+        await answer(pilot, app, act)
+        job = await ended(pilot, app)
+    assert (list(job.words), job.code) == (act.words(built), 2)
+    assert "no wheels in none" in job.err
 
 
 async def test_acts_of_watch(trained: Workspace) -> None:

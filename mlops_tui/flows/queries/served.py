@@ -18,12 +18,24 @@ AT_ONCE = 8  # servers that are asked; each may take a second to say nothing
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A deployment, how it is, its model's champion and the one before, as in `flight-delay:3`; None for none."""
+    """A deployment, how it is, its model's champion and the one before, as in `flight-delay:3`; None for none.
+
+    `challenger` is what stands beside it.
+    """
 
     deployment: Deployment
     state: State
     champion: str | None
     former: str | None
+    challenger: Deployment | None = None
+
+    @property
+    def beside(self) -> str:
+        """What stands beside it and how, as in "flight-delay:4, a canary of 10 %"; "" for nothing."""
+        one = self.challenger
+        if one is None:
+            return ""
+        return f"{one.ref}, {'in the shadow' if one.mode == 'shadow' else f'a canary of {100 * one.share:.3g} %'}"
 
     @property
     def ref(self) -> str:
@@ -35,9 +47,13 @@ def served(workspace: Workspace) -> list[Served]:
     """Return every deployment by name, from one read of the catalogue and a look at the processes."""
     with workspace.catalogue.read() as act:
         found, aliases, formers = release.deployments(act), release.aliases(act), approvals.formers(act)
+        beside = release.challengers(act)
     champions = {model: f"{model}:{number}" for (model, alias), number in aliases.items() if alias == "champion"}
     before = {model: version.ref for model, version in formers.items()}
-    return [Served(one, deployments.state(one), champions.get(one.model), before.get(one.model)) for one in found]
+    return [
+        Served(one, deployments.state(one), champions.get(one.model), before.get(one.model), beside.get(one.name))
+        for one in found
+    ]
 
 
 def answers(workspace: Workspace, asked: Sequence[Deployment], before: Mapping[str, Traffic]) -> dict[str, Traffic]:

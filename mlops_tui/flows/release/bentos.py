@@ -13,11 +13,11 @@ from typing import Any
 
 from mlops_tui.adapters import bento as store
 from mlops_tui.adapters.catalogue import release
-from mlops_tui.errors import NotFound, unknown
+from mlops_tui.errors import MlopsError, NotFound, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Bento, Golden, ModelVersion, Parity, Progress, from_json, hash_of, to_json
+from mlops_tui.records import Bento, Golden, ModelVersion, Parity, Progress, Serving, from_json, hash_of, to_json
 
 
 def build(workspace: Workspace, reference: str, *, unapproved: bool = False) -> tuple[Bento, bool]:
@@ -137,8 +137,18 @@ def _files(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:
         "signature.json": get(version.signature),
         "golden.json": get(version.golden),
         "model.json": to_json(about(workspace, version)),
+        "serving.json": to_json(_serving(workspace, version)),
     }
     return files | ({"calibration.json": get(version.calibration)} if version.calibration else {})
+
+
+def _serving(workspace: Workspace, version: ModelVersion) -> Serving:
+    """How the pipeline says that its model is served, for where nothing else will say it: an exported Bento."""
+    try:
+        serve = lookup.pipeline(workspace, version.model)[0].serve
+    except MlopsError:
+        return Serving()
+    return serve.serving() if serve else Serving()
 
 
 def about(workspace: Workspace, version: ModelVersion) -> dict[str, Any]:

@@ -30,11 +30,15 @@ State = Literal["running", "stopped", "down"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a deployment answers; None is what [serve] of its pipeline says, else what it had, else a default."""
+    """Where a deployment answers; None is what [serve] of its pipeline says, else what it had, else a default.
+
+    `container` says whether it is one; None leaves that as it was.
+    """
 
     name: str | None = None
     host: str | None = None
     port: int | None = None
+    container: bool | None = None
 
 
 def start(
@@ -61,7 +65,7 @@ def start(
         known = find(workspace, name)
         if expected is not None and (known is None or _is_changed(known, expected)):
             return known or expected, False
-        running = known is not None and processes.alive(known.pid, known.born)
+        running = known is not None and servers.alive(known)
         servers.reap(workspace, name, known)
         target = _target(known, place, _serve(workspace, version.model, name))
         stays = known if known and running and (known.host, known.port) == target else None
@@ -70,12 +74,13 @@ def start(
             _check_port(workspace, name, target, servers.CLOSING_SECONDS if was_ours else 0)
         bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
         want = servers.wanted(workspace, name, target, bento)
-        if stays and serves(stays, bento) and stays.serving == hash_of(want.serving):
+        boxed = bool(known and known.container) if place.container is None else place.container
+        if stays and bool(stays.container) == boxed and serves(stays, bento) and stays.serving == hash_of(want.serving):
             return stays, False
-        if stays and servers.can_change(workspace, stays, want):
+        if stays and not boxed and servers.can_change(workspace, stays, want):
             return change(workspace, stays, want, reason), True
         with workspace.exclusive(f"port-{target[1]}", f"the port {target[1]}", timeout=READY_SECONDS):
-            return replace_server(workspace, want, known if running else None, reason), True
+            return replace_server(workspace, want, known if running else None, reason, boxed), True
 
 
 def locked(workspace: Workspace, name: str) -> AbstractContextManager[None]:
@@ -125,18 +130,30 @@ def _serve(workspace: Workspace, model: str, name: str) -> Serve | None:
     return settings.serve if settings and settings.deployment == name else None
 
 
-def replace_server(workspace: Workspace, want: servers.Wanted, old: Deployment | None, reason: str = "") -> Deployment:
+def replace_server(
+    workspace: Workspace, want: servers.Wanted, old: Deployment | None, reason: str = "", boxed: bool = False
+) -> Deployment:
     """Start a server, wait until it answers for its model, write it down, then stop the one it replaces."""
+    from mlops_tui.flows.release import contained
+
+    was_boxed = old is not None and bool(old.container)
     beside = old is not None and (old.host, old.port) == (want.host, want.port)
-    deployment = dataclasses.replace(servers.start(workspace, want, beside), reason=reason)
+    if old is not None and beside and bool(old.container) != boxed:
+        servers.stop(old)  # the kernel lets only one user's servers share a port, and a container's is another
+        old, beside = None, False
+        servers.check_port(want.host, want.port, servers.CLOSING_SECONDS)
+    started = (contained.start if boxed else servers.start)(workspace, want, beside)
+    deployment = dataclasses.replace(started, reason=reason)
     try:
         _write(workspace, deployment, want.bento)
     except BaseException:
-        processes.stop(deployment.pid, deployment.born)
+        servers.stop(deployment)
         raise
     if old is not None:
-        processes.stop(old.pid, old.born)
+        servers.stop_replaced(workspace, old)
     servers.reap(workspace, want.name, deployment)
+    if boxed or was_boxed:
+        contained.sweep(workspace, want.name, contained.container_of(deployment).id if boxed else "")
     return deployment
 
 
@@ -149,7 +166,9 @@ def _write(workspace: Workspace, deployment: Deployment, bento: Bento) -> None:
         former = release.deployment(act, deployment.name)
         if former is not None and former.stopped_at is None:
             release.end_deployment(act, dataclasses.replace(former, stopped_at=act.now))
-        end_challenger(act, deployment.name, f"{deployment.ref} serves instead")
+        again = former is not None and former.ref == deployment.ref
+        why = f"'{deployment.name}' was started again" if again else f"{deployment.ref} serves"
+        end_challenger(act, deployment.name, why)
         release.put_deployment(act, deployment)
         told = {"url": deployment.url, "pid": deployment.pid} | (
             {"reason": deployment.reason} if deployment.reason else {}
@@ -164,7 +183,7 @@ def stop(workspace: Workspace, name: str) -> tuple[Deployment, bool]:
     valid_name("deployment", name)
     with locked(workspace, name):
         known = get(workspace, name)
-        ran = processes.stop(known.pid, known.born)
+        ran = servers.stop(known)
         servers.reap(workspace, name, None)
         if known.wanted == "stopped":
             return known, ran
@@ -223,7 +242,7 @@ def history(workspace: Workspace, name: str) -> list[Deployment]:
 
 def state(deployment: Deployment) -> State:
     """Return whether a deployment runs, was stopped, or is down though it should run."""
-    if processes.alive(deployment.pid, deployment.born):
+    if servers.alive(deployment):
         return "running"
     return "stopped" if deployment.wanted == "stopped" else "down"
 
@@ -243,6 +262,17 @@ def log_file(workspace: Workspace, name: str) -> Path:
     """Return the log of a deployment; raises NotFound if there is none."""
     get(workspace, name)
     return servers.log_file(workspace, name)
+
+
+def log_lines(workspace: Workspace, name: str, count: int) -> list[str]:
+    """Return the last lines of a deployment's log, or of its container's; raises NotFound if there is none."""
+    item = get(workspace, name)
+    if item.container:
+        from mlops_tui.adapters import containers
+        from mlops_tui.flows.release import contained
+
+        return containers.logs(contained.container_of(item), count)
+    return list(last_lines(servers.log_file(workspace, name), count))
 
 
 def last_lines(path: Path, count: int) -> Iterator[str]:

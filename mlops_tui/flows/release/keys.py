@@ -65,7 +65,9 @@ def _write(workspace: Workspace, name: str, keys: KeyFile, action: str, label: s
         try:
             path.parent.mkdir(exist_ok=True)
             part.unlink(missing_ok=True)
-            file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+            file = os.open(
+                part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644
+            )  # hashes of random keys tell nothing, and a container's user reads them
             with os.fdopen(file, "wb") as stream:
                 stream.write(to_json(keys))
             part.replace(path)

@@ -81,7 +81,7 @@ def withdraw(workspace: Workspace, name: str, reason: str = "") -> Deployment:
         live, rival = deployments.get(workspace, name), challenger(workspace, name)
         if rival is None:
             raise NotFound(f"no challenger stands beside '{name}'", f"mlops deployments show {name}")
-        if processes.alive(live.pid, live.born):
+        if servers.alive(live):
             servers.tell(workspace, live, servers.control_of(workspace, _want(workspace, live), None, "withdrawn"))
         with workspace.catalogue.write(workspace.now()) as act:
             ended = deployments.end_challenger(act, name, reason or "taken back")
@@ -162,6 +162,9 @@ def _running(workspace: Workspace, name: str) -> Deployment:
 def _ready(workspace: Workspace, live: Deployment) -> Deployment:
     """The live deployment, its server replaced first if it runs older code than challengers need."""
     want = _want(workspace, live)
+    if live.container:
+        hint = f"mlops deployments start {live.ref} --name {live.name} --process"
+        raise Refused(f"'{live.name}' is a container, which serves what its image holds", hint)
     if servers.can_change(workspace, live, want):
         return live
     return deployments.replace_server(workspace, want, live, "newer code")

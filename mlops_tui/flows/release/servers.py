@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 90.0
 CLOSING_SECONDS = 2.0
+LEAVING_SECONDS = 1.0
 LOOK = 0.01  # seconds between two looks at what a server says
 LOG_BYTES = 20_000_000  # a log larger than this is set aside, once, when the next server starts
 
@@ -163,6 +165,37 @@ def _obeyed(workspace: Workspace, item: Deployment, control: Control) -> Serves:
             raise External(f"the server of '{item.name}' is down; {processes.tail(log_of(workspace, item.name))}")
         time.sleep(LOOK)
     raise Busy(f"'{item.name}' did not change to {control.model} within {READY_SECONDS:g} s")
+
+
+def alive(item: Deployment) -> bool:
+    """Return whether a deployment's process, or its container, runs."""
+    if item.container:
+        from mlops_tui.flows.release import contained
+
+        return contained.alive(item)
+    return processes.alive(item.pid, item.born)
+
+
+def stop(item: Deployment) -> bool:
+    """Stop a deployment's process, or its container; returns whether it ran."""
+    if item.container:
+        from mlops_tui.flows.release import contained
+
+        return contained.stop(item)
+    return processes.stop(item.pid, item.born)
+
+
+def stop_replaced(workspace: Workspace, old: Deployment) -> None:
+    """Stop a server that another has taken over from, once busy connections have ended with an answer.
+
+    A connection that is closed while its client sends a request would lose it.
+    """
+    before = None if old.container else processes.told(runtime_of(workspace, old))
+    if before is not None:
+        with contextlib.suppress(MlopsError):  # one that hears nothing any more is stopped all the same
+            tell(workspace, old, replace(before, leaving=True, reason="replaced"))
+            time.sleep(LEAVING_SECONDS)
+    stop(old)
 
 
 def control_of(workspace: Workspace, want: Wanted, rival: Challenger | None = None, reason: str = "") -> Control:

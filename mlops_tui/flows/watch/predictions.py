@@ -56,10 +56,14 @@ class _Chunk:
 
 @dataclass
 class _Read:
-    """What a chunk's lines hold: frames by model version, labels in their order, and lines that cannot be read."""
+    """What a chunk's lines hold: frames by model version, labels in their order, and lines that cannot be read.
+
+    `shadowed` are the answers of challengers in the shadow, which nobody got.
+    """
 
     requests: int = 0
     answered: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    shadowed: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
     labels: list[pl.DataFrame] = field(default_factory=list)
     aside: list[dict[str, Any]] = field(default_factory=list)
 
@@ -138,7 +142,9 @@ def _keep(workspace: Workspace, known: Deployment, chunk: _Chunk) -> Gathered:
         _set_aside(workspace, folder / UNREADABLE, read.aside)
     with workspace.catalogue.read() as act:
         held = rows.prediction_parts(act, known.name)
+        beside = rows.prediction_parts(act, shadow_of(known.name))
     parts = [_part(workspace, known.name, ref, frames, held) for ref, frames in read.answered.items()]
+    parts += [_part(workspace, shadow_of(known.name), *one, beside) for one in read.shadowed.items()]
     answered = sum(frame.height for frames in read.answered.values() for frame in frames)
     labelled = sum(frame.height for frame in read.labels)
     labels = _label_part(workspace, known.name, pl.concat(read.labels, how="diagonal")) if labelled else None
@@ -158,6 +164,11 @@ def _keep(workspace: Workspace, known: Deployment, chunk: _Chunk) -> Gathered:
         counts = {name: count for name, count in asdict(found).items() if name != "deployment"}
         act.record("predictions.gathered", known.name, **counts)
     return found
+
+
+def shadow_of(deployment: str) -> str:
+    """Return the name under which the answers of a deployment's shadows are kept, apart from what was answered."""
+    return f"{deployment}@shadow"
 
 
 def add_labels(act: Act, part: LabelPart, merged: Sequence[LabelPart] = ()) -> None:
@@ -245,7 +256,9 @@ def _read(workspace: Workspace, lines: Lines) -> _Read:
         else:
             signature = _signature(workspace, ref)
             frames, bad = answered.readable(partial(answered.predictions, signature), own) if signature else ([], own)
-            if frames:
+            if frames and kind == "shadow":
+                read.shadowed[ref] = frames
+            elif frames:
                 read.answered[ref] = frames
                 read.requests += len(own) - len(bad)
         read.aside += bad
@@ -254,9 +267,9 @@ def _read(workspace: Workspace, lines: Lines) -> _Read:
 
 def _group(line: dict[str, Any]) -> tuple[str, str]:
     """A line's kind, and the model version that answered: "" for a line that is not as a service writes it."""
-    answer = line.get("answer")
-    if line.get("kind") == "predict" and isinstance(answer, dict):
-        return "predict", str(answer.get("model"))
+    answer, kind = line.get("answer"), str(line.get("kind"))
+    if kind in ("predict", "shadow") and isinstance(answer, dict):
+        return kind, str(answer.get("model"))
     return ("labels", "") if line.get("kind") == "labels" else ("", "")
 
 

@@ -125,6 +125,7 @@ class Deployment(Sheet[Found]):
         behind = data.item.champion not in (None, data.item.ref)
         serves = data.item.ref + (f"; the champion is {data.item.champion}" if behind else "")
         return facts([("state", stating(data.item.state, told[data.item.state])), ("serves", serves),
+                      ("beside", data.item.beside or None),
                       ("url", one.url), ("pid", one.pid if data.item.state == "running" else None)])  # fmt: skip
 
     def _traffic(self, data: Found) -> Content:
