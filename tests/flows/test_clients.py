@@ -190,7 +190,7 @@ def signature(workspace: Workspace) -> Any:
 
 
 def test_a_load_is_measured_and_no_monitor_reads_it(served: Workspace) -> None:
-    predictions.gather(served, NAME)
+    gathered_whole(served)
     found = call(served.root, "deployments", "bench", NAME, "--requests", 300, "--rows", 3, "--json").json
     assert (found["requests"], found["answered"], found["errors"]) == (300, 300, {})
     assert found["rows_per_second"] == pytest.approx(3 * found["requests_per_second"])
@@ -200,9 +200,14 @@ def test_a_load_is_measured_and_no_monitor_reads_it(served: Workspace) -> None:
     shown = call(served.root, "deployments", "bench", NAME, "--requests", 20)
     assert "20 of 20 requests" in shown.out
     call(served.root, "deployments", "call", NAME, "--rows", _one(served), "--json")
-    deployments.stop(served, NAME)  # which writes the spool out
-    assert predictions.gather(served, NAME).requests == 1
-    deployments.start(served, f"{NAME}:1")
+    assert gathered_whole(served) == 1
+
+
+def gathered_whole(workspace: Workspace) -> int:
+    """Gather all that was answered so far: a server that stops has written it out. Returns how many requests."""
+    deployments.stop(workspace, NAME)
+    deployments.start(workspace, f"{NAME}:1")
+    return predictions.gather(workspace, NAME).requests
 
 
 def _one(workspace: Workspace) -> Path:
