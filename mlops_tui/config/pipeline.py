@@ -149,6 +149,7 @@ class Gate(Settings):
 
     metric: str | None = None
     check: Literal["latency_p99_ms", "model_size_mb", "overfit", "leak"] | None = None
+    over: Literal["process", "http"] = "process"  # where latency is measured
     min: float | None = None
     max: float | None = None
     versus: Literal["champion"] | None = None
@@ -165,6 +166,8 @@ class Gate(Settings):
             raise ValueError("'versus' goes with 'metric', 'margin' and 'confidence' only")
         if not self.versus and self.check not in ("overfit", "leak") and self.min is None and self.max is None:
             raise ValueError("say 'min' or 'max', or versus = \"champion\"")
+        if self.over != "process" and self.check != "latency_p99_ms":
+            raise ValueError("'over' goes with check = \"latency_p99_ms\"")
         if self.slice and self.metric is None:
             raise ValueError("'slice' goes with 'metric'")
         return self
@@ -331,7 +334,8 @@ class PipelineFile(Settings):
 
     def gates_hash(self) -> str:
         """The hash of the gates and of who approves: what a gate report answers to."""
-        return hash_of([[gate.model_dump() for gate in self.gates], self.approval.model_dump()])
+        gates = [gate.model_dump(exclude={"over"} if gate.over == "process" else None) for gate in self.gates]
+        return hash_of([gates, self.approval.model_dump()])
 
 
 def load_pipeline(path: Path) -> PipelineFile:

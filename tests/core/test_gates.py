@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy import stats
 from sklearn import metrics as sk
 
@@ -338,6 +339,17 @@ def test_latency_and_size() -> None:
     for check in ("latency_p99_ms", "model_size_mb"):
         missing = one(Gate(check=check, max=2), evidence())
         assert (missing.passed, missing.sentence) == (False, f"{check} was not measured")
+
+
+def test_latency_over_http_is_another_figure() -> None:
+    given = evidence(latency_p99_ms=1.8, http_p99_ms=2.91)
+    found = one(Gate(check="latency_p99_ms", over="http", max=2), given)
+    assert (found.gate, found.passed, found.value) == ("latency_p99_ms over HTTP ≤ 2", False, 2.91)
+    assert found.sentence == "latency_p99_ms over HTTP is 2.91: not ≤ 2"
+    silent = one(Gate(check="latency_p99_ms", over="http", max=2), evidence(latency_p99_ms=1.8))
+    assert silent.sentence == "latency_p99_ms over HTTP was not measured"
+    with pytest.raises(ValidationError, match="'over' goes with"):
+        Gate(metric="auc", min=0.5, over="http")
 
 
 def fitted(task: str, name: str, train: float, test: float) -> Evidence:

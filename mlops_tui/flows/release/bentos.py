@@ -94,7 +94,7 @@ def _service_code(files: tuple[tuple[Path, int, int], ...]) -> str:
 def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento:
     workspace.report(Progress("bento", f"building {version.ref}"))
     home = workspace.home / "bentos"
-    contents = store.Contents(version.ref, _files(workspace, version), approved)
+    contents = store.Contents(version.ref, files(workspace, version), approved)
     built = store.build(
         home, contents, store.tag_name(version.model), f"v{version.version}{'' if approved else '-unapproved'}"
     )
@@ -129,7 +129,8 @@ def _prove(workspace: Workspace, tag: str, golden: Golden) -> Parity:
     return parity
 
 
-def _files(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:
+def files(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:
+    """Return what a Bento carries of a model version, by file name."""
     get = workspace.objects.get
     files = {
         "booster.txt": get(version.booster),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.adapters.catalogue import build
 from mlops_tui.errors import NotFound
 from mlops_tui.flows import lookup
-from mlops_tui.flows.release import approvals
+from mlops_tui.flows.release import approvals, latency
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import (
     GateReport,
-    Golden,
     ModelVersion,
     Progress,
     RunDetails,
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from mlops_tui.config import PipelineFile
     from mlops_tui.core.gates import Evidence
     from mlops_tui.core.scoring import Scorer
-
-LATENCY_REQUESTS = 300
 
 
 def judge(workspace: Workspace, settings: PipelineFile, version: ModelVersion) -> tuple[ModelVersion, GateReport]:
@@ -99,6 +95,7 @@ def _evidence(
     scorer = lookup.scorer(workspace, version)
     test = lookup.rows_in(frame, rows, "test")
     wanted = {gate.check for gate in settings.gates}
+    timed = {gate.over for gate in settings.gates if gate.check == "latency_p99_ms"}
     slices = {gate.slice for gate in settings.gates if gate.slice}
     answers = answers_for(scorer, test, settings.target)
     rival = Rival(itself=_is_champion(workspace, version))
@@ -111,7 +108,8 @@ def _evidence(
         metrics=details.metrics,
         rival=rival,
         slices={name: slices_of(test, name) for name in sorted(slices & set(test.columns))},
-        latency_p99_ms=_latency(workspace, version, scorer) if "latency_p99_ms" in wanted else None,
+        latency_p99_ms=latency.in_process(workspace, version, scorer) if "process" in timed else None,
+        http_p99_ms=latency.over_http(workspace, version) if "http" in timed else None,
         model_bytes=workspace.objects.path(version.booster).stat().st_size,
         single_features=_single_features(scorer, settings, lookup.rows_in(frame, rows, "train"), test)
         if "leak" in wanted
@@ -138,21 +136,6 @@ def _known_rows(workspace: Workspace, version: ModelVersion, champion: ModelVers
     dataset = lookup.dataset_version(workspace, f"{version.dataset}:{version.dataset_version}")
     known = lookup.learned(workspace, champion, dataset, rows.filter(pl.col("set") == "test"))
     return None if known is None else known.height
-
-
-def _latency(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> float:
-    """The 99th percentile of answering one row in this process, in milliseconds: JSON rows in, answers out."""
-    from mlops_tui.core import requests, scoring
-
-    golden = from_json(workspace.objects.get(version.golden), Golden)
-    seconds = []
-    for number in range(LATENCY_REQUESTS + 20):
-        row = golden.rows[number % len(golden.rows)]
-        begun = time.perf_counter()
-        scoring.answers(scorer, requests.rows_to_frame(scorer.signature, [row]))
-        seconds.append(time.perf_counter() - begun)
-    measured = sorted(seconds[20:])
-    return 1000 * measured[int(0.99 * len(measured))]
 
 
 def _single_features(
