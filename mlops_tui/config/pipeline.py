@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mlops_tui.config.base import Duration, Name, Settings, Share, Span, load
 from mlops_tui.config.rules import Monitor, Policy, Rule, RuleSet
@@ -149,7 +149,7 @@ class Gate(Settings):
 
     metric: str | None = None
     check: Literal["latency_p99_ms", "model_size_mb", "overfit", "leak"] | None = None
-    over: Literal["process", "http"] = "process"  # where latency is measured
+    over: Literal["process", "http"] = "process"  # latency: of the model alone, or of a Bento that serves it
     min: float | None = None
     max: float | None = None
     versus: Literal["champion"] | None = None
@@ -166,11 +166,17 @@ class Gate(Settings):
             raise ValueError("'versus' goes with 'metric', 'margin' and 'confidence' only")
         if not self.versus and self.check not in ("overfit", "leak") and self.min is None and self.max is None:
             raise ValueError("say 'min' or 'max', or versus = \"champion\"")
-        if self.over != "process" and self.check != "latency_p99_ms":
-            raise ValueError("'over' goes with check = \"latency_p99_ms\"")
         if self.slice and self.metric is None:
             raise ValueError("'slice' goes with 'metric'")
+        if self.over != "process" and self.check != "latency_p99_ms":
+            raise ValueError("'over' goes with check = \"latency_p99_ms\"")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave a default out that is younger than others: reports of the same gates stay in force."""
+        said: dict[str, Any] = usual(self)
+        return said if self.over == "http" else {name: value for name, value in said.items() if name != "over"}
 
 
 class Approval(Settings):
@@ -334,8 +340,7 @@ class PipelineFile(Settings):
 
     def gates_hash(self) -> str:
         """The hash of the gates and of who approves: what a gate report answers to."""
-        gates = [gate.model_dump(exclude={"over"} if gate.over == "process" else None) for gate in self.gates]
-        return hash_of([gates, self.approval.model_dump()])
+        return hash_of([[gate.model_dump() for gate in self.gates], self.approval.model_dump()])
 
 
 def load_pipeline(path: Path) -> PipelineFile:

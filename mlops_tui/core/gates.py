@@ -40,7 +40,7 @@ class Evidence:
     rival: Rival = field(default_factory=Rival)
     slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     latency_p99_ms: float | None = None
-    http_p99_ms: float | None = None
+    http_p99_ms: float | None = None  # the same over HTTP, of a Bento that serves the model
     model_bytes: int = 0
     single_features: Mapping[str, float] = field(default_factory=dict)  # of single_feature_scores
 
@@ -165,7 +165,7 @@ def _slices_sentence(gate: Gate, judged: list[Slice], failed: list[Slice]) -> st
 
 def _latency(gate: Gate, evidence: Evidence) -> GateResult:
     if gate.over == "http":
-        return _measured(gate, evidence.http_p99_ms, " over HTTP")
+        return _measured(gate, evidence.http_p99_ms, f"{gate.check} over HTTP")
     return _measured(gate, evidence.latency_p99_ms)
 
 
@@ -173,13 +173,13 @@ def _size(gate: Gate, evidence: Evidence) -> GateResult:
     return _measured(gate, evidence.model_bytes / 1e6 if evidence.model_bytes else None)
 
 
-def _measured(gate: Gate, value: float | None, how: str = "") -> GateResult:
-    what = f"{gate.check}{how}"
-    label = f"{what} {bounds(gate)}"
+def _measured(gate: Gate, value: float | None, name: str | None = None) -> GateResult:
+    name = name or gate.check
+    label = f"{name} {bounds(gate)}"
     if value is None or not math.isfinite(value):
-        return _failed(label, threshold(gate), f"{what} was not measured")
+        return _failed(label, threshold(gate), f"{name} was not measured")
     inside = room(value, gate) >= 0
-    sentence = f"{what} is {figure(value, gate)}: {'' if inside else 'not '}{bounds(gate)}"
+    sentence = f"{name} is {figure(value, gate)}: {'' if inside else 'not '}{bounds(gate)}"
     return GateResult(label, inside, value, None, None, threshold(gate, value), sentence)
 
 

@@ -54,7 +54,8 @@ SETTINGS_TEMPLATE = """\
 """
 TRAINING_CODE = (
     *("calibration", "crossval", "derive", "features", "fitting", "intervals", "kinds", "material", "measures"),
-    *("metrics", "requests", "samples", "scoring", "split", "target", "training"),
+    *("metrics", "requests", "samples", "scoring", "single_row", "split", "target"),
+    "training",
 )
 """The modules of core whose code decides what a training gives: `training` and all that it imports."""
 

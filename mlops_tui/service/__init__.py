@@ -2,9 +2,12 @@
 
     model      one model version, ready to answer
     answer     a request's bytes → an answer's bytes; knows no server
-    serving    which models answer, and how requests are shared out: live, canary, shadow
+    roles      which models answer, and how requests are shared out: live, canary, shadow
+    shadow     a challenger that scores what was asked, and answers nobody
     guard      who may ask, and how often
-    http       the ASGI application: limits, bodies, headers, metrics
+    waiting    bodies, read within bounds of size and time
+    pages      what a GET is told
+    http       the ASGI application: limits, headers, counters, the spool
     bento      the application as BentoML runs it
 
 What a client sends can never cause a 500, and no answer tells a path of this machine.

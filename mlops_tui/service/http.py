@@ -18,32 +18,22 @@ from mlops_tui.core import bodies, sent_labels
 from mlops_tui.service.answer import Asked, Reply, answer, predict_row, refusal
 from mlops_tui.service.guard import Keys, Pace
 from mlops_tui.service.model import Served
+from mlops_tui.service.pages import page
 from mlops_tui.service.roles import Cast
 from mlops_tui.service.shadow import Shadow
+from mlops_tui.service.waiting import Clock, Headers, Message, Receive, rest_of_body
 from mlops_tui.spool import REASONS, Spool
 
 LARGE_AT_ONCE = 2
-SWEEP_SECONDS = 1.0
 JUDGED = (200, 422, 500)  # what a model has a part in; who is not let in says nothing of it
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
 POSTS = ("/predict", "/explain", "/labels")
 METHODS = dict.fromkeys(POSTS, "POST") | {"/metadata": "GET", "/openapi.json": "GET", "/": "GET", "/metrics": "GET"}
 METHODS |= {"/healthz": "GET", "/livez": "GET", "/readyz": "GET"}
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{model}</title>
-<style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;padding:0 1em}}</style>
-<h1>{model}</h1><p>{approved}. POST rows as JSON to <code>/predict</code> or <code>/explain</code>,
-and to <code>/labels</code> what came true.</p>
-<ul><li><a href="openapi.json">openapi.json</a>: what to send and what comes back<li><a href="metadata">metadata</a>:
-where this model comes from<li><a href="metrics">metrics</a><li><a href="readyz">readyz</a></ul></html>"""
-
 Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = Mapping[bytes, bytes]
-Task = asyncio.Task[Any]
 log = logging.getLogger("mlops_tui.service")
 
 
@@ -59,9 +49,7 @@ class App:
         self._pace: Pace | None = None
         self._heads: dict[tuple[str, bool, str], list[tuple[bytes, bytes]]] = {}
         self._started, self._number = os.urandom(10).hex(), 0
-        self._reading: dict[Task | None, float] = {}  # who waits for a body, and until when
-        self._late: set[Task] = set()
-        self._sweeps = False
+        self._clock = Clock()
 
     def open(self, cast: Cast, spool: Spool | None = None, keys: Keys | None = None) -> App:
         """Begin to answer, with these models."""
@@ -84,7 +72,7 @@ class App:
             if reply is None and path in POSTS:
                 served, role, reply = await self._post(scope, headers, receive, request_id, begun)
             elif reply is None:
-                reply = self._get(served, path)
+                reply = page(self.cast.now, path, self.in_flight - 1)
         except (Exception, bodies.PANIC):
             log.exception("request %s failed", request_id)
             reply = refusal(500, "bug", f"this is a fault of the service; its log has request {request_id}")
@@ -152,18 +140,18 @@ class App:
         """Return who answered, in which role, and the answer."""
         live, limits = self.cast.now.live, self.cast.now.live.serving.limits
         most, task = int(limits.body_mb * 2**20), asyncio.current_task()
-        self._watched(task, begun + limits.seconds)
+        self._clock.begin(task, begun + limits.seconds)
         try:
             message = await receive()
             body: bytes | None = message.get("body", b"")
             if message.get("more_body", False) or message["type"] == "http.disconnect":
-                body = await _body(headers, receive, most, message)
+                body = await rest_of_body(headers, receive, most, message)
         except asyncio.CancelledError:
-            self._raise_unless_late(task)
+            self._clock.raise_unless_late(task)
             text = f"the body did not come within {limits.seconds:g} s"
             return live, "live", with_headers(refusal(408, "timeout", text), {"Connection": "close"})
         finally:
-            self._reading.pop(task, None)
+            self._clock.end(task)
         if body is None:
             return live, "live", refusal(400, "disconnected", "the client went away")
         if len(body) > most:
@@ -184,29 +172,6 @@ class App:
         elif reply.status == 202:
             reply = await self._keep_labels(asked, reply)
         return served, role, reply
-
-    def _watched(self, task: Task | None, until: float) -> None:
-        """Bound how long a body may take: one clock looks at all requests, a timer for each would cost more."""
-        self._reading[task] = until
-        if not self._sweeps:
-            self._sweep()
-
-    def _raise_unless_late(self, task: Task | None) -> None:
-        """Raise on who was cancelled by somebody else than our clock."""
-        if task is None or task not in self._late:
-            raise asyncio.CancelledError
-        self._late.discard(task)
-        task.uncancel()
-
-    def _sweep(self) -> None:
-        """Cancel who has waited too long for a body, every second as long as anybody waits."""
-        now = time.perf_counter()
-        for task in [task for task, until in self._reading.items() if task and until < now]:
-            self._late.add(task)
-            task.cancel()
-        self._sweeps = bool(self._reading)
-        if self._sweeps:
-            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     def _new_id(self) -> str:
         """A request's id: where this process began, and a number."""
@@ -265,31 +230,6 @@ class App:
 
     # ── requests without a body, and answers ─────────────────────────────────────────────────────
 
-    def _get(self, served: Served, path: str) -> Reply:
-        if path == "/metadata":
-            return Reply(200, msgspec.json.encode(self._about(served)))
-        if path == "/openapi.json":
-            return Reply(200, served.openapi)
-        if path == "/metrics":
-            counters.held.in_flight = self.in_flight - 1
-            kind, text = counters.exposition()
-            return Reply(200, text, kind=kind)
-        if path != "/":
-            return Reply(200, b"\n", kind="text/plain; charset=utf-8")
-        safe = {
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-            "X-Content-Type-Options": "nosniff",
-        }
-        page = PAGE.format(model=served.model, approved="Approved" if served.approved else "Not approved")
-        return Reply(200, page.encode(), kind="text/html; charset=utf-8", headers=safe)
-
-    def _about(self, served: Served) -> dict[str, Any]:
-        now = self.cast.now
-        told = None
-        if now.challenger is not None and now.rival is not None:
-            told = {"model": now.rival.model, "mode": now.challenger.mode, "share": now.challenger.share}
-        return served.about | {"pid": os.getpid(), "challenger": told}
-
     def _head(self, served: Served, reply: Reply, request_id: str) -> list[tuple[bytes, bytes]]:
         """The headers of an answer; those that all answers of a model share are made once."""
         place = served.model, served.approved, reply.kind
@@ -344,18 +284,3 @@ def _key_of(served: Served, body: bytes) -> str:
         return "\0".join(str(row[name]) for name in served.key)
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
-
-
-async def _body(headers: Headers, receive: Receive, most: int, first: Message) -> bytes | None:
-    """Return the body whose first part came, cut just past the limit so that it shows; None if the client went away."""
-    length, message = headers.get(b"content-length", b""), first
-    if length.isdigit() and int(length) > most:
-        return bytes(most + 1)
-    parts, size = [], 0
-    while message["type"] != "http.disconnect":
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most or not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
-    return None

@@ -258,7 +258,7 @@ def test_a_migration_copies_the_file_first(tmp_path: Path) -> None:
         assert tables == ["notes"]
     with catalogue.read() as act:
         assert act.one("SELECT answer FROM notes") == (42,)
-        names = ("start", "watch", "runs", "data")
+        names = ("start", "watch", "runs", "data", "rollouts")
         assert act.query("SELECT number, name FROM migrations") == list(enumerate(names, 1))
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from mlops_tui.adapters import ports, processes
 from mlops_tui.records import InputPolicy, KeyEntry, KeyFile, Limits, Serving, to_json
 from mlops_tui.service import http as service
+from mlops_tui.service import waiting
 from mlops_tui.service.answer import Asked, answer
 from mlops_tui.service.guard import Keys, Pace
 from mlops_tui.service.model import Served, load, serving_as
@@ -167,7 +168,7 @@ async def test_a_client_that_asks_too_often_is_told_when_to_come_again(folder: P
 
 
 async def test_a_body_that_does_not_come_in_time_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "SWEEP_SECONDS", 0.01)
     made, sent = app(folder, Limits(seconds=0.02)), list[dict[str, Any]]()
 
     async def receive() -> dict[str, Any]:

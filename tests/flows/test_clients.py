@@ -15,12 +15,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mlops_tui.adapters import ports, processes
-from mlops_tui.config import load_pipeline
+from mlops_tui.adapters import ports
 from mlops_tui.core import requests
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import bench as benches
-from mlops_tui.flows.release import bentos, clients, deployments, gates, keys
+from mlops_tui.flows.release import clients, deployments, keys
 from mlops_tui.flows.watch import predictions
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Golden, from_json
@@ -271,30 +270,6 @@ def test_a_service_without_time_is_told_with_when_to_come_again() -> None:
         error = clients.refused(item, Answer(status, {"retry-after": "7"}, body))
         assert isinstance(error, Busy)
         assert (error.message, error.hint) == (f"'{NAME}' has no time: many", "try again in 7 s")
-
-
-def test_the_latency_gate_asks_a_bento_of_its_own_over_http(trained: Workspace) -> None:
-    more = '[[gates]]\ncheck = "latency_p99_ms"\nover = "http"\nmax = 5000.0\n[serve.limits]\nper_second = 1.0\n'
-    path = workspaces.write_pipeline(trained, more=more)
-    settings, version = load_pipeline(path), lookup.model_version(trained, f"{NAME}:1")
-    _, report = gates.judge(trained, settings, version)
-    found = next(one for one in report.results if "over HTTP" in one.gate)
-    assert found.passed, found.sentence
-    assert found.value is not None
-    assert found.value > 0
-    runtime = trained.home / "bentos" / "runtime"
-    assert not list(runtime.glob("gate-*"))
-    assert not processes.serving_from(runtime, "gate-")
-    assert not bentos.list_bentos(trained)
-
-
-def test_the_hash_of_gates_is_the_same_where_nothing_new_is_said(trained: Workspace) -> None:
-    plain = '[[gates]]\ncheck = "latency_p99_ms"\nmax = 9.0\n'
-    hashes = [
-        load_pipeline(workspaces.write_pipeline(trained, more=plain + over)).gates_hash()
-        for over in ("", 'over = "process"\n', 'over = "http"\n')
-    ]
-    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_bodies_of_a_load_come_from_the_reference_sample(trained: Workspace) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,10 +13,10 @@ from mlops_tui.adapters.client import bearer, connected
 from mlops_tui.adapters.load import Drive, Load, Measured, Target, build
 from mlops_tui.errors import InvalidInput
 from mlops_tui.flows import lookup
-from mlops_tui.flows.release import clients
+from mlops_tui.flows.release import clients, latency
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.names import BENCH
-from mlops_tui.records import Deployment, Golden, ModelVersion, Progress, from_json
+from mlops_tui.records import Deployment, ModelVersion, Progress
 
 BODIES = 256  # different requests, which are sent in turn
 MOST_ROWS = 10_000  # of a request
@@ -80,25 +79,12 @@ def bench(workspace: Workspace, name: str, wanted: Wanted, key: str | None = Non
 
 def bodies_of(workspace: Workspace, version: ModelVersion, rows: int) -> list[bytes]:
     """Return JSON bodies of so many rows each, from the reference sample, else the golden rows, over and over."""
-    sample = _sample(workspace, version)
+    sample = latency.sample(workspace, version)
     count = min(BODIES, math.ceil(len(sample) / rows))
     return [
         msgspec.json.encode({"rows": [sample[(at * rows + one) % len(sample)] for one in range(rows)]})
         for at in range(count)
     ]  # fmt: skip
-
-
-def _sample(workspace: Workspace, version: ModelVersion) -> list[dict[str, Any]]:
-    import polars as pl
-
-    from mlops_tui.core import requests
-
-    signature = lookup.signature(workspace, version)
-    frame = pl.read_parquet(workspace.objects.checked_path(version.reference))
-    known = [*(one.name for one in signature.inputs), *signature.extras]
-    if frame.height and all(one.name in frame.columns for one in signature.inputs):
-        return requests.to_json_rows(frame.select([name for name in known if name in frame.columns]))
-    return list(from_json(workspace.objects.get(version.golden), Golden).rows)
 
 
 def _request(body: bytes, number: int, key: str | None) -> bytes:

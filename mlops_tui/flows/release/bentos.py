@@ -94,9 +94,9 @@ def _service_code(files: tuple[tuple[Path, int, int], ...]) -> str:
 def _build(workspace: Workspace, version: ModelVersion, approved: bool) -> Bento:
     workspace.report(Progress("bento", f"building {version.ref}"))
     home = workspace.home / "bentos"
-    contents = store.Contents(version.ref, files(workspace, version), approved)
+    made = contents(workspace, version, approved)
     built = store.build(
-        home, contents, store.tag_name(version.model), f"v{version.version}{'' if approved else '-unapproved'}"
+        home, made, store.tag_name(version.model), f"v{version.version}{'' if approved else '-unapproved'}"
     )
     workspace.report(Progress("bento", f"proving {built.tag}: golden rows through HTTP"))
     golden = from_json(workspace.objects.get(version.golden), Golden)
@@ -129,8 +129,8 @@ def _prove(workspace: Workspace, tag: str, golden: Golden) -> Parity:
     return parity
 
 
-def files(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:
-    """Return what a Bento carries of a model version, by file name."""
+def contents(workspace: Workspace, version: ModelVersion, approved: bool) -> store.Contents:
+    """Return what goes into the Bento of a model version."""
     get = workspace.objects.get
     files = {
         "booster.txt": get(version.booster),
@@ -140,7 +140,8 @@ def files(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:
         "model.json": to_json(about(workspace, version)),
         "serving.json": to_json(_serving(workspace, version)),
     }
-    return files | ({"calibration.json": get(version.calibration)} if version.calibration else {})
+    files |= {"calibration.json": get(version.calibration)} if version.calibration else {}
+    return store.Contents(version.ref, files, approved)
 
 
 def _serving(workspace: Workspace, version: ModelVersion) -> Serving:

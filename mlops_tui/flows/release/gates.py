@@ -10,14 +10,7 @@ from mlops_tui.errors import NotFound
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals, latency
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import (
-    GateReport,
-    ModelVersion,
-    Progress,
-    RunDetails,
-    from_json,
-    to_json,
-)
+from mlops_tui.records import GateReport, ModelVersion, Progress, RunDetails, from_json, to_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,6 +18,8 @@ if TYPE_CHECKING:
     from mlops_tui.config import PipelineFile
     from mlops_tui.core.gates import Evidence
     from mlops_tui.core.scoring import Scorer
+
+LATENCY = "latency_p99_ms"
 
 
 def judge(workspace: Workspace, settings: PipelineFile, version: ModelVersion) -> tuple[ModelVersion, GateReport]:
@@ -94,8 +89,7 @@ def _evidence(
     details = from_json(workspace.objects.get(run.details or ""), RunDetails)
     scorer = lookup.scorer(workspace, version)
     test = lookup.rows_in(frame, rows, "test")
-    wanted = {gate.check for gate in settings.gates}
-    timed = {gate.over for gate in settings.gates if gate.check == "latency_p99_ms"}
+    wanted = {(gate.check, gate.over) for gate in settings.gates}
     slices = {gate.slice for gate in settings.gates if gate.slice}
     answers = answers_for(scorer, test, settings.target)
     rival = Rival(itself=_is_champion(workspace, version))
@@ -108,11 +102,11 @@ def _evidence(
         metrics=details.metrics,
         rival=rival,
         slices={name: slices_of(test, name) for name in sorted(slices & set(test.columns))},
-        latency_p99_ms=latency.in_process(workspace, version, scorer) if "process" in timed else None,
-        http_p99_ms=latency.over_http(workspace, version) if "http" in timed else None,
+        latency_p99_ms=latency.in_process(workspace, version, scorer) if (LATENCY, "process") in wanted else None,
+        http_p99_ms=latency.over_http(workspace, version) if (LATENCY, "http") in wanted else None,
         model_bytes=workspace.objects.path(version.booster).stat().st_size,
         single_features=_single_features(scorer, settings, lookup.rows_in(frame, rows, "train"), test)
-        if "leak" in wanted
+        if ("leak", "process") in wanted
         else {},
     )
 

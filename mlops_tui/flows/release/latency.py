@@ -1,4 +1,4 @@
-"""How long a model version takes to answer one row: in this process, and over HTTP from a Bento that lasts as long."""
+"""How long one row waits for its answer: in this process, or over HTTP from a Bento made for the purpose."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from mlops_tui.flows import lookup
+from mlops_tui.flows.release import bentos
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Golden, ModelVersion, Progress, Serving, from_json, to_json
 
 if TYPE_CHECKING:
-    from mlops_tui.adapters import processes
+    from mlops_tui.adapters import bento as store
     from mlops_tui.core.scoring import Scorer
 
-REQUESTS, WARM_UP = 300, 20
-HTTP_SECONDS, HTTP_WARM_UP = 2.0, 50
-BUILD_SECONDS = 600.0  # that another judging of the same model may take
+REQUESTS = 300
+WARM_UP = 20
+SECONDS = 2.0  # of load over HTTP
+DIFFERENT = 256  # requests, sent in turn
 
 
 def in_process(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> float:
-    """The 99th percentile of answering one row in this process, in milliseconds: JSON rows in, answers out."""
+    """Return the 99th percentile of answering one row in this process, in milliseconds: JSON rows in, answers out."""
     from mlops_tui.core import requests, scoring
 
     golden = from_json(workspace.objects.get(version.golden), Golden)
@@ -36,59 +40,46 @@ def in_process(workspace: Workspace, version: ModelVersion, scorer: Scorer) -> f
     return 1000 * measured[int(0.99 * len(measured))]
 
 
-def over_http(workspace: Workspace, version: ModelVersion) -> float | None:
-    """The 99th percentile of a one-row request to a Bento of its own, in milliseconds, asked on one connection for 2 s.
+def over_http(workspace: Workspace, version: ModelVersion) -> float:
+    """Return the 99th percentile of one row a request, over HTTP on one connection, in milliseconds.
 
-    Rows are those of the reference sample. None if a request was not answered as it should be; raises External if the
-    Bento cannot be built or does not start.
+    A Bento is made, served and driven for two seconds, and is gone afterwards, what a killed one left here too. Raises
+    External if it does not start or does not answer every request.
     """
-    from mlops_tui.adapters import bento, processes
+    from mlops_tui.adapters import processes, timing
 
-    runtime = workspace.home / "bentos" / "runtime"
-    folder = runtime / f"gate-{bento.tag_name(version.model)}"
-    with workspace.exclusive(f"gate-{version.model}", f"the latency gate of {version.model}", timeout=BUILD_SECONDS):
-        for left in processes.serving_from(runtime, f"{folder.name}{os.sep}"):  # of a gate that was killed
+    bodies = [msgspec.json.encode({"rows": [row]}) for row in sample(workspace, version)[:DIFFERENT]]
+    runtime, name = workspace.home / "bentos" / "runtime", f"gate-{version.model}-v{version.version}"
+    with workspace.exclusive(f"gate-{version.model}", f"the latency gate of {version.model}", timeout=600):
+        for left in processes.serving_from(runtime, f"{name}{os.sep}"):
             processes.stop(left.pid, left.born)
+        shutil.rmtree(runtime / name, ignore_errors=True)
+        workspace.report(Progress("gates", f"serving {version.ref} to measure its latency over HTTP"))
         try:
-            built = _built(workspace, version, folder / "store")
-            workspace.report(Progress("gates", f"asking {version.ref} over HTTP"))
-            return _asked(workspace, version, _server(built, folder))
+            return 1000 * timing.p99(
+                _unpaced(bentos.contents(workspace, version, False)), bodies, runtime / name, SECONDS
+            )
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(runtime / name, ignore_errors=True)
 
 
-def _built(workspace: Workspace, version: ModelVersion, home: Path) -> Path:
-    """Build a Bento that is not approved, and known to nobody, into a store of its own."""
-    from mlops_tui.adapters import bento
-    from mlops_tui.flows.release import bentos
-
-    workspace.report(Progress("gates", f"building a Bento of {version.ref}, to measure it over HTTP"))
-    files = bentos.files(workspace, version)
-    serving = from_json(files["serving.json"], Serving)
-    unpaced = replace(serving, limits=replace(serving.limits, per_second=None))  # we are one client, and in a hurry
-    contents = bento.Contents(version.ref, files | {"serving.json": to_json(unpaced)}, approved=False)
-    return bento.build(home, contents, bento.tag_name(version.model), f"v{version.version}").folder
+def _unpaced(contents: store.Contents) -> store.Contents:
+    """What goes into a Bento, without the bound on one client's pace: we are one, and in a hurry."""
+    serving = from_json(contents.files["serving.json"], Serving)
+    free = replace(serving, limits=replace(serving.limits, per_second=None))
+    return replace(contents, files=contents.files | {"serving.json": to_json(free)})
 
 
-def _server(bento: Path, folder: Path) -> processes.Server:
-    from mlops_tui.adapters import ports, processes
+def sample(workspace: Workspace, version: ModelVersion) -> list[dict[str, Any]]:
+    """Return rows of a version's reference sample as clients would send them, else its golden rows."""
+    import polars as pl
 
-    return processes.Server(bento, folder / "home", folder / "gate.log", port=ports.free_port())
+    from mlops_tui.core import requests
 
-
-def _asked(workspace: Workspace, version: ModelVersion, server: processes.Server) -> float | None:
-    from mlops_tui.adapters import load, processes
-    from mlops_tui.flows.release import bench
-
-    requests = [load.build("/predict", body, {}) for body in bench.bodies_of(workspace, version, 1)]
-    target = load.Target(server.host, server.port)
-    process = processes.start(server)
-    try:
-        processes.wait_ready(server, process, version.ref)
-        load.drive(target, requests, load.Load(1, HTTP_SECONDS, HTTP_WARM_UP))
-        found = load.drive(target, requests, load.Load(1, HTTP_SECONDS))
-    finally:
-        processes.stop(process.pid, process.born)
-    if found.failures or set(found.statuses) != {200}:
-        return None
-    return 1000 * found.quantile(0.99)
+    signature = lookup.signature(workspace, version)
+    frame = pl.read_parquet(workspace.objects.checked_path(version.reference))
+    names = [one.name for one in signature.inputs]
+    if frame.height and set(names) <= set(frame.columns):
+        extras = [name for name in signature.extras if name in frame.columns]
+        return requests.to_json_rows(frame.select(*names, *extras))
+    return list(from_json(workspace.objects.get(version.golden), Golden).rows)
