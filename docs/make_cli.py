@@ -55,6 +55,8 @@ EXAMPLES = {
     "deployments start": "mlops deployments start flight-delay --port 3001",
     "deployments list": "mlops deployments list",
     "deployments show": "mlops deployments show flight-delay",
+    "deployments call": "mlops deployments call flight-delay --rows flights.csv --json",
+    "deployments bench": "mlops deployments bench flight-delay --seconds 10 --connections 16",
     "deployments stop": "mlops deployments stop flight-delay",
     "deployments promote": "mlops deployments promote flight-delay --comment 'calm for a day'",
     "deployments keys": "mlops deployments keys flight-delay --add shop",

@@ -11,6 +11,7 @@ NAME = re.compile(r"(?=.*[A-Za-z0-9]\Z)[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]
 MOST = 63  # as BentoML and container registries have it
 NAME_RULE = "letters, digits, '-', '_' and single dots, starting and ending with a letter or digit, 63 at most"
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+BENCH = "mlops-bench-"  # begins the id of each request of a load test, which no monitor reads
 LOCK_TIMEOUT = "30s"  # how long an act waits for the catalogue where the team does not say
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 

@@ -116,6 +116,7 @@ DRAWN: dict[str, set[str]] = {
     "sides": {"distances"},
     "slices": {"bounds", "metrics"},
     "single_row": set(),
+    "snippets": set(),
     "split": {"kinds"},
     "symptoms": {"metrics", "verdicts"},
     "target": {"kinds", "metrics", "requests", "scoring"},

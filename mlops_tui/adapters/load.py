@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import re
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -18,13 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from mlops_tui.adapters.asking import Connection
 from mlops_tui.errors import InvalidInput
 
 MOST_SECONDS, MOST_REQUESTS, MOST_CONNECTIONS = 300.0, 1_000_000, 1_000
 GRACE = 10.0  # seconds that the last answers may take beyond the end
 PAUSE = 0.05  # seconds before a refused connection is tried again
-LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
-ENDS = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
 
 OnAnswer = Callable[[int, int, bytes], None]
 
@@ -101,7 +99,7 @@ class Drive:
         self._target, self._requests, self._load, self._told = target, requests, load, on_answer
         self._left = min(load.requests or MOST_REQUESTS, MOST_REQUESTS)
         self._sent, self._until = 0, 0.0
-        self._open: set[_Connection] = set()
+        self._open: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._context = _unverified() if target.tls else None
 
@@ -124,7 +122,7 @@ class Drive:
         self._running, self._loop = self._load.connections, loop
         self._done: asyncio.Future[None] = loop.create_future()
         for _ in range(self._load.connections):
-            self.start(self.join())
+            self.start(self.dial())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._done, self._load.seconds + GRACE)
         for one in self._open:
@@ -155,9 +153,9 @@ class Drive:
         if not self._done.done():
             self._done.set_exception(error)
 
-    async def join(self) -> None:
+    async def dial(self) -> None:
         """Open a connection in place of one that is not there; one that is refused is a request that failed."""
-        make = partial(_Connection, self)
+        make = partial(Connection, self)
         target = self._target
         while self.next(take=False) is not None:
             try:
@@ -202,99 +200,13 @@ class Drive:
         """Return the bytes of a request."""
         return self._requests[number]
 
-    def opened(self, one: _Connection) -> None:
+    def opened(self, one: Connection) -> None:
         """Remember a connection."""
         self._open.add(one)
 
-    def closed(self, one: _Connection) -> None:
+    def closed(self, one: Connection) -> None:
         """Forget a connection."""
         self._open.discard(one)
-
-
-class _Connection(asyncio.Protocol):
-    """One connection, which asks as soon as it is made and whenever it is answered; `asked` is what is in flight."""
-
-    def __init__(self, drive: Drive) -> None:
-        self._drive, self._got, self._needs, self._begun = drive, b"", 0, 0.0
-        self._head = 0
-        self._over = False
-        self.asked: int | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask first."""
-        self._transport: Any = transport  # uvloop's is no asyncio.Transport
-        self._drive.opened(self)
-        self._ask()
-
-    def _ask(self) -> None:
-        if self._transport.is_closing():  # the server took its leave in between
-            return
-        number = self._drive.next()
-        if number is None:
-            self._leave()
-            self._drive.finished()
-            return
-        self.asked, self._begun = number, time.perf_counter()
-        self._transport.write(self._drive.request(number))
-
-    def _leave(self) -> None:
-        self._over = True
-        self._transport.close()
-
-    def abandon(self) -> None:
-        """Close at once, whatever is in flight."""
-        self._over, self.asked = True, None
-        self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Take an answer, whole or in parts."""
-        self._drive.measured.bytes_received += len(data)
-        self._got = self._got + data if self._got else data
-        if not self._needs and not self._measure():
-            return
-        if len(self._got) >= self._needs:
-            self._complete()
-
-    def _measure(self) -> bool:
-        """Find where the answer ends; returns whether its head is there and can be read."""
-        end = self._got.find(b"\r\n\r\n")
-        if end < 0:
-            return False
-        found = LENGTH.search(self._got, 0, end + 2)
-        if found is None or not self._got.startswith(b"HTTP/1.") or self.asked is None:
-            self._lose("unreadable")
-            return False
-        self._head = end + 4
-        self._needs = self._head + int(found[1])
-        return True
-
-    def _complete(self) -> None:
-        number, whole, head = self.asked, self._got, self._head
-        assert number is not None
-        self.asked, self._got, self._needs = None, b"", 0
-        self._drive.answered(number, self._begun, int(whole[9:12]), whole[head:])
-        if ENDS.search(whole, 0, head) or whole.startswith(b"HTTP/1.0"):
-            self._leave()
-            self._drive.start(self._drive.join())
-        else:
-            self._ask()
-
-    def _lose(self, kind: str) -> None:
-        """Give a connection up with what is in flight on it, and open another."""
-        if self.asked is not None:
-            self._drive.failed(kind)
-        self.abandon()
-        self._drive.start(self._drive.join())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Open another one, unless it was closed from here; what was in flight has failed."""
-        self._drive.closed(self)
-        if self._over:
-            return
-        if self.asked is not None:
-            self._drive.failed("closed" if exc is None else "reset")
-        self._over, self.asked = True, None
-        self._drive.start(self._drive.join())
 
 
 def _check(target: Target, requests: Sequence[bytes], load: Load) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlops_tui.cli import output
+from mlops_tui.cli import clients, output
 from mlops_tui.cli import release_texts as texts
 from mlops_tui.cli.output import JsonFlag, LimitOption, YesFlag
 
@@ -442,9 +442,10 @@ def deployments_list(as_json: JsonFlag = False) -> None:
 
 @deployments.command("show")
 def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> None:
-    """Show a deployment: what serves, since when, what it answers, and what served before."""
+    """Show a deployment: what serves, since when, what it answers, what served before, and how to ask it."""
     from mlops_tui.flows.queries.shadows import agreement
     from mlops_tui.flows.queries.traffic import traffic
+    from mlops_tui.flows.release import clients as clients_flow
     from mlops_tui.flows.release import deployments as flow
     from mlops_tui.flows.release import rollouts
 
@@ -452,9 +453,14 @@ def deployments_show(name: DeploymentArgument, as_json: JsonFlag = False) -> Non
         rollouts.settle(workspace, name)
         item, history = flow.get(workspace, name), flow.history(workspace, name)
         rival, counted = rollouts.challenger(workspace, name), traffic(workspace, item)
-        told = agreement(workspace, item, rival)
-    value = {**_with_challenger(item, rival), "traffic": counted, "history": history, "shadow": told}
+        told, how = agreement(workspace, item, rival), clients_flow.snippets(workspace, item)
+    more = {"traffic": counted, "history": history, "shadow": told, "clients": how}
+    value = {**_with_challenger(item, rival), **more}
     output.emit(value, as_json, lambda: texts.deployment_text(value, counted, history))
+
+
+deployments.command("call")(clients.call)
+deployments.command("bench")(clients.bench)
 
 
 @deployments.command("stop")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_tui.cli.build_texts import details_text
+from mlops_tui.cli.clients_texts import snippets_text
 from mlops_tui.cli.output import facts, mark, table
 from mlops_tui.core.compare import headline
 from mlops_tui.texts.cells import bytes_text, cell
@@ -204,15 +205,14 @@ def keys_text(name: str, known: KeyFile) -> str:
 def deployment_text(item: dict[str, Any], traffic: Traffic, history: Sequence[Deployment]) -> str:
     """A deployment, what it answers, what served under its name before, and a request that works."""
     empty = [name for name in ("reason", "container") if not item[name]]
-    hidden = ("traffic", "history", "challenger", "mode", "share", "shadow", *empty)
+    hidden = ("traffic", "history", "clients", "challenger", "mode", "share", "shadow", *empty)
     plain: list[tuple[str, object]] = [(key, value) for key, value in item.items() if key not in hidden]
     beside = beside_text(item["challenger"])
     head = facts([*plain, *([("beside", beside)] if beside else []), *_shadow_pairs(item), *_traffic_pairs(traffic)])
     rows = [(f"{d.model}:{d.version}", d.mode, d.started_at, d.stopped_at, d.user, d.reason) for d in history]
     columns = ("served before", "mode", "from", "to", "by", "why it ended or came")
     before = table(columns, rows, "nothing served under this name before")
-    url = item["url"]
-    return f"{head}\n\n{before}\n\nwhat to send: curl -s {url}/openapi.json; what it is: curl -s {url}/metadata"
+    return f"{head}\n\n{before}\n\n{snippets_text(item['clients'])}"
 
 
 def _shadow_pairs(item: dict[str, Any]) -> list[tuple[str, object]]:

@@ -75,6 +75,10 @@ WALK: dict[str, list[str]] = {
     "deployments start": ["flight-delay:1", "--port", "PORT"],
     "deployments list": [],
     "deployments show": ["flight-delay"],
+    "deployments call": ["flight-delay", "--rows", "rows.json"],
+    "deployments bench": ["flight-delay", "--requests", "50"],
+    "deployments keys": ["flight-delay"],
+    "deployments promote": ["flight-delay"],
     "deployments logs": ["flight-delay", "--lines", "5"],
     "labels add": ["flight-delay", "labels.csv"],
     "monitor run": ["flight-delay", "--window", "14d"],
@@ -104,6 +108,7 @@ WALK: dict[str, list[str]] = {
 }
 """Arguments that make sense, in the order of a life."""
 NOT_DONE = {
+    "deployments promote": ("refused", 1),  # no challenger stands beside it
     "bentos containerize": ("invalid_input", 2),  # no wheels there; tests/adapters/test_container.py makes images
     "deployments rollback": ("refused", 1),  # there is no former champion
     "runs stop": ("refused", 1),  # the run is over
@@ -171,6 +176,7 @@ def ask(url: str, root: Path) -> None:
         sent = requests.to_json_rows(rows.select(*columns, "flight_id", "time_hour"))
         assert client.post("/predict", json=sent).status_code == 200
         workspaces.until_written(client)
+    (root / "rows.json").write_text(json.dumps(sent), encoding="utf-8")
     rows.select("flight_id", "late").head(300).write_csv(root / "labels.csv")
 
 

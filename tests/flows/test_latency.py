@@ -21,7 +21,7 @@ GATES = "".join(
 
 
 def test_the_gate_measures_what_serves(trained: Workspace) -> None:
-    workspaces.write_pipeline(trained, more=GATES)
+    workspaces.write_pipeline(trained, more=f"{GATES}[serve.limits]\nper_second = 1.0\n")  # which binds clients
     settings, _ = lookup.pipeline(trained, "flight-delay")
     version, report = gates.judge(trained, settings, lookup.model_version(trained, "flight-delay:1"))
     wide, narrow, alone = report.results[-3:]

@@ -25,11 +25,11 @@ from mlops_tui.adapters.catalogue import build, release
 from mlops_tui.core import requests
 from mlops_tui.flows import keep, lookup
 from mlops_tui.flows.build import datasets, runs
-from mlops_tui.flows.release import approvals, bentos, deployments
+from mlops_tui.flows.release import approvals, bentos, deployments, rollouts
 from mlops_tui.flows.release import models as versions
 from mlops_tui.flows.watch import agent_file, monitor, rules
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Deployment
+from mlops_tui.records import Deployment, Golden, from_json, to_json
 from mlops_tui.tui.app import MissionControl, make_app
 from mlops_tui.tui.output import Output
 from mlops_tui.tui.pages import PAGES
@@ -49,7 +49,8 @@ Changes = Callable[[Workspace], object]
 class Act:
     """An act: the noun of its verb, the command that it becomes, what that does, the answers it needs, where it is.
 
-    `does` is true of the workspace afterwards and was not before; or it is what the command says.
+    `key` tells which verb is meant where several of a noun have one command. `does` is true of the workspace
+    afterwards and was not before; or it is what the command says.
     """
 
     noun: str
@@ -57,11 +58,13 @@ class Act:
     does: Changes | str
     answers: tuple[str, ...] = ()
     at: tuple[str, str] = HOME
+    key: str = ""
 
     @property
     def verb(self) -> Verb:
         """The verb of that noun with that command."""
-        (found,) = (one for one in VERBS if one.noun == self.noun and f"{self.line} ".startswith(f"{one.command} "))
+        own = [one for one in VERBS if one.noun == self.noun and f"{self.line} ".startswith(f"{one.command} ")]
+        (found,) = (one for one in own if self.key in ("", one.key))
         return found
 
     def words(self, workspace: Workspace) -> list[str]:
@@ -119,6 +122,14 @@ def serves(version: int) -> Changes:
     return found
 
 
+def stands_beside(mode: str | None, share: float | None = None) -> Changes:
+    def found(workspace: Workspace) -> bool:
+        rival = rollouts.challenger(workspace, NAME)
+        return mode == (rival and rival.mode) and (share is None or (rival is not None and rival.share == share))
+
+    return found
+
+
 def is_stopped(workspace: Workspace) -> bool:
     return deployments.state(deployments.get(workspace, NAME)) == "stopped"
 
@@ -169,10 +180,21 @@ SERVE = (
     Act("deployment", f"monitor run {NAME} --window 1d", lambda workspace: monitor.reports(workspace, NAME, 9),
         ("", "", "1d")),
     Act("deployment", f"labels add {NAME} labels.csv", happened("labels.added"), ("labels.csv",)),
-    Act("model", f"deployments start {NAME}:2 --name {NAME}", serves(2), ("", NAME), ("model", f"{NAME}:2")),
+    Act("model", f"deployments start {NAME}:2 --name {NAME}", serves(2), ("", NAME), ("model", f"{NAME}:2"),
+        "s"),
     Act("former", f"deployments rollback {NAME} --comment 'too slow'", serves(1), ("", "too slow")),
     Act("deployment", f"deployments rollback {NAME} --to {NAME}:2", serves(2), (f"{NAME}:2", "")),
-    Act("deployment", f"deployments stop {NAME}", is_stopped, (), ("deployment", NAME)),
+    Act("deployment", f"deployments stop {NAME}", is_stopped, (), ("deployment", NAME), "t"),
+)  # fmt: skip
+ROLLOUT = (
+    Act("model", f"deployments start {NAME}:2 --canary 25% --name {NAME}", stands_beside("canary", 0.25),
+        ("25%", NAME), ("model", f"{NAME}:2"), "n"),
+    Act("deployment", f"deployments stop {NAME} --challenger", stands_beside(None), (), ("deployment", NAME), "X"),
+    Act("model", f"deployments start {NAME}:2 --shadow --name {NAME}", stands_beside("shadow"),
+        (NAME,), ("model", f"{NAME}:2"), "S"),
+    Act("deployment", f"deployments promote {NAME} --comment calm", serves(2), ("calm",), ("deployment", NAME)),
+    Act("deployment", f"deployments call {NAME} --rows rows.json", "probability", ("rows.json",)),
+    Act("deployment", f"deployments bench {NAME} --requests 50", "50 of 50 requests", ("", "", "", "50")),
 )  # fmt: skip
 WATCH = (
     Act("pipeline", f"rules check {NAME}", lambda workspace: rules.history(workspace, NAME, None, 9)),
@@ -195,7 +217,7 @@ ELSEWHERE = ("runs stop", "bentos containerize")
 
 
 def test_every_verb_is_done_below() -> None:
-    done = {act.verb for act in (*BUILD, *RELEASE, *SERVE, *WATCH, *KEEP)}
+    done = {act.verb for act in (*BUILD, *RELEASE, *SERVE, *ROLLOUT, *WATCH, *KEEP)}
     assert {verb for verb in VERBS if verb.command not in ELSEWHERE} == done
 
 
@@ -346,6 +368,19 @@ async def test_acts_on_what_is_served(prepared: Workspace) -> None:
 
     await live(prepared, SERVE, between)
     assert [one.version for one in deployments.history(prepared, NAME)] == [2, 1, 2, 1]
+    assert lookup.model_version(prepared, f"{NAME}@champion").version == 2
+
+
+@pytest.mark.slow
+async def test_acts_on_what_stands_beside(prepared: Workspace) -> None:
+    approvals.approve(prepared, f"{NAME}:1", "good")
+    deployments.start(prepared, f"{NAME}:1")
+    approvals.approve(prepared, f"{NAME}:2", "the same again")
+    golden = from_json(prepared.objects.get(lookup.model_version(prepared, f"{NAME}:1").golden), Golden)
+    (prepared.root / "rows.json").write_bytes(to_json(golden.rows))
+    await live(prepared, ROLLOUT)
+    modes = sorted((one.version, one.mode) for one in deployments.history(prepared, NAME))
+    assert modes == [(1, "live"), (2, "canary"), (2, "shadow")]
     assert lookup.model_version(prepared, f"{NAME}@champion").version == 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,9 +13,10 @@ import msgspec
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import bentos
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Golden, ModelVersion, Progress, from_json
+from mlops_tui.records import Golden, ModelVersion, Progress, Serving, from_json, to_json
 
 if TYPE_CHECKING:
+    from mlops_tui.adapters import bento as store
     from mlops_tui.core.scoring import Scorer
 
 REQUESTS = 300
@@ -54,9 +56,18 @@ def over_http(workspace: Workspace, version: ModelVersion) -> float:
         shutil.rmtree(runtime / name, ignore_errors=True)
         workspace.report(Progress("gates", f"serving {version.ref} to measure its latency over HTTP"))
         try:
-            return 1000 * timing.p99(bentos.contents(workspace, version, False), bodies, runtime / name, SECONDS)
+            return 1000 * timing.p99(
+                _unpaced(bentos.contents(workspace, version, False)), bodies, runtime / name, SECONDS
+            )
         finally:
             shutil.rmtree(runtime / name, ignore_errors=True)
+
+
+def _unpaced(contents: store.Contents) -> store.Contents:
+    """What goes into a Bento, without the bound on one client's pace: we are one, and in a hurry."""
+    serving = from_json(contents.files["serving.json"], Serving)
+    free = replace(serving, limits=replace(serving.limits, per_second=None))
+    return replace(contents, files=contents.files | {"serving.json": to_json(free)})
 
 
 def sample(workspace: Workspace, version: ModelVersion) -> list[dict[str, Any]]:

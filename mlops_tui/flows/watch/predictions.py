@@ -16,7 +16,7 @@ from mlops_tui.errors import Busy, InvalidInput, NotFound, unknown
 from mlops_tui.flows import lookup
 from mlops_tui.flows.watch import answers
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.names import valid_name
+from mlops_tui.names import BENCH, valid_name
 from mlops_tui.records import Deployment, LabelPart, PredictionPart, Progress, Signature
 
 if TYPE_CHECKING:
@@ -246,6 +246,8 @@ def _read(workspace: Workspace, lines: Lines) -> _Read:
 
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in lines:
+        if str(line.get("id", "")).startswith(BENCH):
+            continue  # a load test's, not a client's
         groups.setdefault(_group(line), []).append(line)
     read = _Read()
     for (kind, ref), own in groups.items():
