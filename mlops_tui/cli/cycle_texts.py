@@ -69,6 +69,8 @@ def _sentences(one: PipelineStatus) -> Iterator[tuple[str, str, bool]]:
         yield "champion", one.champion_since, one.champion != one.model
     if one.deployment:
         yield "serves", f"{one.deployment} {one.deployment_state}{f' at {one.url}' if one.url else ''}", False
+    if one.beside:
+        yield "beside", one.beside, False
     if one.watch:
         live = f"; live {one.live_metric} {one.live_value:.4f}" if one.live_value is not None else ""
         yield "watch", one.watch + live, one.watch_state in ("warn", "fail")

@@ -11,6 +11,7 @@ from mlops_tui.core.compare import headline
 from mlops_tui.errors import InvalidInput, NotFound, Refused
 from mlops_tui.flows import lookup, planning
 from mlops_tui.flows.queries.board import Line, board
+from mlops_tui.flows.queries.served import told_of
 from mlops_tui.flows.queries.stations import Mark, Station
 from mlops_tui.flows.workspace import Workspace
 
@@ -36,6 +37,7 @@ class PipelineStatus:
     deployment: str | None = None
     deployment_state: str | None = None
     url: str | None = None
+    beside: str | None = None  # what stands beside it, and how
     watch: str | None = None  # what the newest report says of what serves
     watch_state: Mark | None = None
     live_metric: str | None = None
@@ -84,6 +86,7 @@ def _one(workspace: Workspace, name: str, path: Path, lines: dict[str, Line]) ->
         deployment=state.deployment.name if state.deployment else None,
         deployment_state=state.deployment_state,
         url=state.deployment.url if state.deployment and state.deployment_state == "running" else None,
+        beside=told_of(state.rival) or None,
         watch=watched.text if watched else None,
         watch_state=watched.mark if watched else None,
         live_metric=(line.metric or None) if line else None,

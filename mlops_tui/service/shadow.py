@@ -61,7 +61,6 @@ class Shadow:
 
     def _score(self, rival: Served, asked: Asked) -> None:
         reply = answer(rival, asked)
-        counters.count("shadow", reply.outcome, reply.rows, 0.0)
         if reply.status != 200:
             return
         counters.predicted(rival.model, "shadow", reply.values, rival.bins)

@@ -32,15 +32,20 @@ class Served:
     @property
     def beside(self) -> str:
         """What stands beside it and how, as in "flight-delay:4, a canary of 10 %"; "" for nothing."""
-        one = self.challenger
-        if one is None:
-            return ""
-        return f"{one.ref}, {'in the shadow' if one.mode == 'shadow' else f'a canary of {100 * one.share:.3g} %'}"
+        return told_of(self.challenger)
 
     @property
     def ref(self) -> str:
         """The model version that it serves."""
         return f"{self.deployment.model}:{self.deployment.version}"
+
+
+def told_of(challenger: Deployment | None) -> str:
+    """Return what stands beside a deployment and how, as in "flight-delay:4, a canary of 10 %"; "" for nothing."""
+    if challenger is None:
+        return ""
+    how = "in the shadow" if challenger.mode == "shadow" else f"a canary of {100 * challenger.share:.3g} %"
+    return f"{challenger.ref}, {how}"
 
 
 def served(workspace: Workspace) -> list[Served]:

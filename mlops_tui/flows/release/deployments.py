@@ -25,6 +25,7 @@ from mlops_tui.records import Bento, Deployment, Progress, hash_of
 if TYPE_CHECKING:
     from mlops_tui.config import Serve
 
+SWAPS = ("promoted", "rollback")  # as /metrics counts them, with "changed" for all else
 State = Literal["running", "stopped", "down"]
 
 
@@ -98,7 +99,8 @@ def change(workspace: Workspace, item: Deployment, want: servers.Wanted, reason:
     """Have a running server serve another model version, between two requests, and write that down."""
     workspace.report(Progress("deploy", f"changing '{item.name}' to {want.ref}"))
     before = processes.told(servers.runtime_of(workspace, item))
-    servers.tell(workspace, item, servers.control_of(workspace, want, reason="promoted"))
+    word = next((word for word in SWAPS if reason.startswith(word)), "changed")
+    servers.tell(workspace, item, servers.control_of(workspace, want, reason=word))
     deployment = dataclasses.replace(
         item, model=want.bento.model, version=want.bento.version, bento=want.bento.tag, user=workspace.user,
         started_at=workspace.now(), serving=hash_of(want.serving), reason=reason,
