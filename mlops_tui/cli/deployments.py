@@ -127,12 +127,12 @@ def deployments_keys(
     from mlops_tui.flows.release import keys as flow
 
     with output.workspace(as_json=as_json) as workspace:
+        if remove:
+            flow.remove(workspace, name, remove)
+        if open_to_all:
+            flow.open_to_all(workspace, name)
         key = flow.add(workspace, name, add) if add else None
         known = flow.show(workspace, name)
-        if remove:
-            known = flow.remove(workspace, name, remove)
-        if open_to_all:
-            known = flow.open_to_all(workspace, name)
     items = [{"name": one.name, "created_at": one.created_at} for one in known.keys]
     value = {"items": items, "required": known.required} | ({"key": key} if key else {})
     output.emit(value, as_json, key or (lambda: texts.keys_text(name, known)))

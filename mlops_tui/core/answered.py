@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from mlops_tui.core.labels import from_requests, known, text_of
-from mlops_tui.core.requests import rows_to_frame
+from mlops_tui.core.requests import columns_of, frame_of
 from mlops_tui.core.samples import SCORE
 from mlops_tui.errors import MlopsError
 from mlops_tui.records import Signature
@@ -52,7 +52,9 @@ def predictions(signature: Signature, lines: Lines) -> pl.DataFrame:
     extras = [pl.Series(name, [text_of(row.get(name)) for row in sent], pl.String()) for name in signature.extras]
     scores = _scores(signature, [one for answer in answers for one in answer])
     frame = pl.DataFrame([pl.Series(name, *values) for name, values in own.items()])
-    return frame.hstack(rows_to_frame(signature, sent)).hstack(extras).hstack(scores)
+    # what the service's policies let pass, it read as null: so do we
+    read = frame_of(signature.inputs, columns_of(signature, sent, lambda oddity, problem: False))
+    return frame.hstack(read).hstack(extras).hstack(scores)
 
 
 def _scores(signature: Signature, answers: Lines) -> list[pl.Series]:

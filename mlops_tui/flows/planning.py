@@ -281,6 +281,8 @@ def _outdated(state: State, serving: Deployment, bento: Bento) -> str:
         return deployments.outdated(serving, bento)
     if (serving.host, serving.port) != address(state.settings):
         return f"'{serving.name}' is to answer at another address"
+    if serving.tls != (state.settings.serve.tls is not None):
+        return f"'{serving.name}' is to speak {'HTTP' if serving.tls else 'HTTPS'}"
     if serving.serving and serving.serving != hash_of(state.settings.serve.serving()):
         return f"what [serve] says of answering changed since '{serving.name}' was told"
     return ""

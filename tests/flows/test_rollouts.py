@@ -262,7 +262,23 @@ def test_new_policies_are_told_between_two_requests_and_the_challenger_stays(
     assert (answer.status_code, answer.json()["warnings"][0]["column"]) == (200, "made_up")
     assert client.get("/metadata").json()["challenger"]["model"] == f"{NAME}:2"
     assert rollouts.challenger(served, NAME) is not None
+    until(lambda: spooled(served.home / "spool" / NAME))
+    gathered = predictions.gather(served, NAME)
+    assert (gathered.rows, gathered.unreadable) == (1, 0)  # what a policy let pass is watched, too
     assert {step.step: step.action for step in cycle.plan(served, NAME).steps}["deploy"] == "skip"
+
+
+def test_a_certificate_that_comes_into_the_pipeline_file_is_noticed(served: Workspace) -> None:
+    port, tls = deployments.get(served, NAME).port, Path(__file__).parents[1] / "adapters" / "tls"
+    for name in ("certificate.pem", "key.pem"):
+        (served.root / name).write_bytes((tls / name).read_bytes())
+    said = 'tls = { certificate = "certificate.pem", key = "key.pem" }'
+    workspaces.write_pipeline(served, more=f"[serve]\nport = {port}\n{said}\n")
+    assert "HTTPS" in {step.step: step.reason for step in cycle.plan(served, NAME).steps}["deploy"]
+    item, started = deployments.start(served, f"{NAME}:1")
+    assert (started, item.url) == (True, f"https://127.0.0.1:{port}")
+    assert httpx.get(f"{item.url}/readyz", verify=False, trust_env=False).status_code == 200
+    assert deployments.start(served, f"{NAME}:1") == (item, False)
 
 
 def test_what_cannot_stand_beside_is_refused_with_what_is_allowed(served: Workspace) -> None:

@@ -80,7 +80,8 @@ def start(
         bento, _ = bentos.build(workspace, version.ref, unapproved=unapproved)
         want = servers.wanted(workspace, name, target, bento)
         boxed = bool(known and known.container) if place.container is None else place.container
-        if stays and bool(stays.container) == boxed and serves(stays, bento) and stays.serving == hash_of(want.serving):
+        same = stays is not None and (bool(stays.container), stays.tls) == (boxed, want.tls is not None)
+        if stays and same and serves(stays, bento) and stays.serving == hash_of(want.serving):
             return stays, False
         if stays and not boxed and serves(stays, bento) and servers.can_change(workspace, stays, want):
             return retune(workspace, stays, want), True
