@@ -56,10 +56,10 @@ def run(launch: Launch, engine: Engine | None = None) -> Container:
     id_ = engines.call(chosen, "create", *user, *launches.words(chosen, launch), launch.image).split()[-1]
     try:
         engines.call(chosen, "start", id_)
+        return Container(id_, _inspect(chosen, [id_])[0]["Name"].lstrip("/"), chosen.name)
     except BaseException:
         engines.attempt(chosen, "rm", "--force", id_)
         raise
-    return Container(id_, _inspect(chosen, [id_])[0]["Name"].lstrip("/"), chosen.name)
 
 
 def state(container: Container) -> State | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import signal
 import subprocess
 import sys
@@ -61,8 +60,7 @@ class Keeper:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
         if self._child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child.pid, signal.SIGTERM)
+            self._child.send_signal(signal.SIGTERM)  # none to one that has ended: its pid may be another's
 
 
 def _end_with_the_keeper() -> None:

@@ -40,7 +40,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "release": {
         "models": ("release", "Model versions: list, show, diff, curves, approve, reject, alias, predict and more."),
         "bentos": ("release", "Bentos of model versions: build, list, export, containerize."),
-        "deployments": ("release", "Bentos that answer: start, list, show, rollback, stop, logs."),
+        "deployments": (
+            "deployments",
+            "Bentos that answer: start, list, show, promote, rollback, keys, call, bench and more.",
+        ),
     },
     "watch": {
         "labels": ("watch", "What really happened: add."),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Literal
 
+import msgspec
 import polars as pl
 
 from mlops_tui.core.inputs import Oddities
 from mlops_tui.core.kinds import canonical, parse_type
-from mlops_tui.core.requests import Problem, cast
+from mlops_tui.core.requests import MOST, Problem, cast, to_json_rows
 from mlops_tui.errors import InvalidInput, near_miss
 from mlops_tui.records import InputPolicy, Signature
 
@@ -20,6 +22,8 @@ CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 ARROW_FILE = "application/vnd.apache.arrow.file"
 PANIC: type[BaseException] = pl.exceptions.PanicException  # no Exception, though a body may cause it
+UNREADABLE = (ValueError, ArithmeticError, RecursionError, MemoryError, pl.exceptions.PolarsError, PANIC)
+"""What a body may cause in what reads it."""
 TRUTHS = {"true": True, "false": False}
 
 
@@ -33,15 +37,15 @@ def kind_of(media: str) -> Kind:
     return {CSV: "csv", ARROW: "arrow", ARROW_FILE: "arrow"}.get(name, "json")  # type: ignore[return-value]
 
 
-def csv_rows(signature: Signature, body: bytes) -> list[dict[str, Any]]:
-    """Return the rows of a CSV body with a header, as JSON would have them; raises ValueError for what is no CSV.
+def csv_rows(signature: Signature, body: bytes, most: int) -> list[dict[str, Any]]:
+    """Return the rows of a CSV body with a header, so many at most, as JSON would have them; raises ValueError.
 
     An empty field is null; what should be a number, true or false, and is not, stays a text.
     """
     try:
         lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
         header = next(lines, [])
-        rows = [row for row in lines if row]
+        rows = list(islice(filter(None, lines), most))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"the body is not CSV in UTF-8: {error}") from None
     double = next((name for name in header if header.count(name) > 1), None)
@@ -82,10 +86,10 @@ def arrow_frame(body: bytes, most: int) -> pl.DataFrame:
 def frame_columns(signature: Signature, frame: pl.DataFrame, policy: InputPolicy, found: Oddities) -> list[list[Any]]:
     """Return the columns of a frame as `requests.columns_of` returns those of rows; what is odd goes to `found`."""
     known = {one.name for one in signature.inputs}.union(signature.extras)
-    for name in frame.columns:
-        if name not in known:
-            hint = "an unknown column" + near_miss(name, known)
-            found.judge(policy.unknown, "unknown", Problem(0, name, "a column of the model", hint))
+    for at, name in enumerate(name for name in frame.columns if name not in known):
+        hint = near_miss(name[:100], known) if at < MOST else ""
+        problem = Problem(0, name[:100], "a column of the model", f"an unknown column{hint}")
+        found.judge(policy.unknown, "unknown", problem)
     return [_column(signature, at, frame, policy, found) for at in range(len(signature.inputs))]
 
 
@@ -97,7 +101,7 @@ def _column(signature: Signature, at: int, frame: pl.DataFrame, policy: InputPol
         return [None] * frame.height
     try:
         column = cast(canonical(frame.select(one.name)).to_series(), parse_type(one.dtype))
-    except (InvalidInput, pl.exceptions.PolarsError):
+    except (InvalidInput, pl.exceptions.PolarsError, PANIC):
         problem = Problem(0, one.name, one.dtype, f"a column of type {frame.schema[one.name]}"[:200])
         found.judge(policy.invalid, "invalid", problem)
         return [None] * frame.height
@@ -123,3 +127,13 @@ def _flat(answer: dict[str, Any]) -> dict[str, Any]:
     if each is None:
         return answer
     return {"prediction": answer["prediction"]} | {f"probability_{label}": value for label, value in each.items()}
+
+
+def as_json(signature: Signature, frame: pl.DataFrame) -> bytes:
+    """Return the rows of an Arrow body as the JSON that the spool keeps; without extras that JSON cannot hold."""
+    inputs = [one.name for one in signature.inputs if one.name in frame.columns]
+    try:
+        rows = to_json_rows(frame.select([*inputs, *(name for name in signature.extras if name in frame.columns)]))
+    except UNREADABLE:
+        rows = to_json_rows(frame.select(inputs))
+    return msgspec.json.encode({"rows": rows})

@@ -11,7 +11,7 @@ from mlops_tui.records import CanaryBounds
 
 EARLY = 20  # requests of a canary from which its errors are judged
 SLOW = 0.01  # of the live requests are beyond their 99th percentile
-Z = 1.96  # of a standard normal distribution: 95 % two-sided
+Z = 3.0  # of a standard normal distribution: 99.7 % two-sided, for the question is asked again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def chosen(key: str, salt: str, share: float) -> bool:
 def verdict(bounds: CanaryBounds, edges: Sequence[float], live: Side, canary: Side) -> str:
     """Return why a canary is to be taken back, in one sentence, or "" if it may go on.
 
-    `edges` are of the counts of seconds. A bound is broken once chance alone does not explain it (95 %).
+    `edges` are of the counts of seconds. A bound is broken once chance alone does not explain it (99.7 %).
     """
     return (
         _errors(bounds, live, canary) or _latency(bounds, edges, live, canary) or _shift(bounds, live, canary)
@@ -45,10 +45,12 @@ def verdict(bounds: CanaryBounds, edges: Sequence[float], live: Side, canary: Si
 
 
 def _errors(bounds: CanaryBounds, live: Side, canary: Side) -> str:
-    if canary.requests < min(EARLY, bounds.requests):
+    early = min(EARLY, bounds.requests)
+    if canary.requests < (early if live.requests >= early else bounds.requests):
         return ""
-    share = live.errors / live.requests if live.requests else 0.0
-    if wilson(canary.errors, canary.requests) <= share + bounds.errors:
+    low, _ = wilson(canary.errors, canary.requests)
+    _, high = wilson(live.errors, live.requests) if live.requests >= early else (0.0, 0.0)
+    if low <= high + bounds.errors:
         return ""
     return (
         f"{canary.errors} of {canary.requests} requests to the canary failed, {live.errors} of {live.requests} to the"
@@ -62,7 +64,7 @@ def _latency(bounds: CanaryBounds, edges: Sequence[float], live: Side, canary: S
     at = _bin_of(live.seconds, 0.99)
     limit = edges[min(at, len(edges) - 1)] * bounds.latency
     slow = sum(count for edge, count in zip(edges, canary.seconds[1:], strict=True) if edge >= limit)
-    if wilson(slow, canary.requests) <= SLOW:
+    if wilson(slow, canary.requests)[0] <= SLOW:
         return ""
     return (
         f"{slow} of {canary.requests} requests to the canary took longer than {1000 * limit:.3g} ms, {bounds.latency:g}"
@@ -84,18 +86,19 @@ def _shift(bounds: CanaryBounds, live: Side, canary: Side) -> str:
     )
 
 
-def wilson(hits: int, count: int) -> float:
-    """Return the lower end of the 95 % interval of a share (Wilson 1927); 0 without any.
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Return the interval of a share by its score (Wilson 1927), at Z standard deviations; (0, 1) without any.
 
-    >>> round(wilson(10, 20), 3)
-    0.299
+    >>> [round(end, 3) for end in wilson(10, 20)]
+    [0.221, 0.779]
     """
     if not count:
-        return 0.0
+        return 0.0, 1.0
     share, square = hits / count, Z * Z
     middle = share + square / (2 * count)
     spread = Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return max(0.0, (middle - spread) / (1 + square / count))
+    whole = 1 + square / count
+    return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)
 
 
 def psi(expected: Sequence[int], found: Sequence[int]) -> float:

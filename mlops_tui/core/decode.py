@@ -41,6 +41,7 @@ class Decoder:
     """
 
     def __init__(self, signature: Signature, categories: Mapping[str, Sequence[Any]] = MappingProxyType({})) -> None:
+        self._trusts = all(_are_literals(known) for known in categories.values())
         self._within = _decoder(signature, lambda one: _seen(one, categories.get(one.name)))
         self._any = _decoder(signature, lambda one: JSON_TYPES.get(parse_type(one.dtype).base_type(), str))
         width = len(signature.inputs)
@@ -54,7 +55,7 @@ class Decoder:
         """
         try:
             try:
-                sent, usual = self._within(body), True
+                sent, usual = self._within(body), self._trusts
             except msgspec.ValidationError:
                 sent, usual = self._any(body), False
             rows = list(map(self._values, sent if type(sent) is list else sent.rows))
@@ -95,8 +96,7 @@ def _seen(one: Input, categories: Sequence[Any] | None) -> Any:
     """The type of an input's values as training saw them; of times, and where it saw none, of any."""
     kind = parse_type(one.dtype).base_type()
     if categories is not None:
-        usable = kind in (pl.String, pl.Int64) and categories and all(_is_literal(value) for value in categories)
-        return Literal[tuple(categories)] if usable else JSON_TYPES.get(kind, str)
+        return Literal[tuple(categories)] if _are_literals(categories) else JSON_TYPES.get(kind, str)
     if kind not in (pl.Int64, pl.Float64) or one.min is None or one.max is None:
         return JSON_TYPES.get(kind, str)
     low, high = max(one.min, -EXACT + 1), min(one.max, EXACT - 1)
@@ -105,8 +105,10 @@ def _seen(one: Input, categories: Sequence[Any] | None) -> Any:
     return Annotated[float, msgspec.Meta(ge=low, le=high)]
 
 
-def _is_literal(value: Any) -> bool:
-    return isinstance(value, str) or abs(value) < EXACT
+def _are_literals(categories: Sequence[Any]) -> bool:
+    """Whether a decoder can hold values against these categories: texts, or whole numbers that JSON keeps exact."""
+    whole = all(type(value) is int and abs(value) < EXACT for value in categories)
+    return bool(categories) and (whole or all(type(value) is str for value in categories))
 
 
 def columns(rows: Sequence[Row]) -> list[list[Any]]:

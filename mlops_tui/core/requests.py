@@ -198,9 +198,11 @@ class _Reading:
             self.values[name].append(read)
 
     def _unknown(self, number: int, row: dict[str, Any]) -> None:
-        for name in map(_printable, (name for name in row if name not in self._known)):
-            found = "an unknown column" + near_miss(name, self._known)
-            self._wrong("unknown", Problem(number, name, "a column of the model", found))
+        for at, name in enumerate(map(_printable, (name for name in row if name not in self._known))):
+            hint = near_miss(name, self._known) if at < MOST else ""  # which takes a while, and a client may send many
+            self._wrong("unknown", Problem(number, name, "a column of the model", f"an unknown column{hint}"))
+            if len(self.problems) >= MOST:
+                return
 
     def _wrong(self, finding: Oddity, problem: Problem) -> None:
         if self._judge(finding, problem):

@@ -15,7 +15,6 @@ from mlops_tui.errors import InvalidInput
 from mlops_tui.service.model import Served, values
 
 EXPLAINED, LABELLED = 2_000, 100_000  # rows of one request
-NOT_JSON = (b"NaN", b"nfinity")
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -62,7 +61,10 @@ def predict_row(served: Served, body: bytes, request_id: str) -> Reply | None:
     found = None if usual and None not in row else served.watch.row(row)
     if found is not None and (found.refused or found.told or served.watch.nulls_range):
         return None
-    value = scoring.value_of_row(served.scorer, served.encoder.row(row))
+    try:
+        value = scoring.value_of_row(served.scorer, served.encoder.row(row))
+    except (InvalidInput, *bodies.UNREADABLE):
+        return None  # `answer` says what is wrong
     told = scoring.told_value(served.signature, served.labels, value)
     body = msgspec.json.encode({"predictions": [told], "model": served.model, "request_id": request_id})
     return Reply(200, body, rows=1, odd=None if found is None else found.counts, values=(value,))
@@ -74,42 +76,53 @@ def answer(served: Served, asked: Asked) -> Reply:
     try:
         if asked.path == "/labels":
             return _labels(served, asked)
-        matrix = _matrix(served, asked, found)
+        matrix, kept = _matrix(served, asked, found)
+        reply = (_explain if asked.path == "/explain" else _predict)(served, asked, matrix, found)
+        return msgspec.structs.replace(reply, odd=found.counts or None, kept=kept)
     except requests.BadRows as error:
         problems = [msgspec.to_builtins(problem) for problem in error.problems]
-        return _with_odd(refusal(422, "invalid_input", error.message, problems), found)
+        reply = refusal(422, "invalid_input", error.message, problems)
     except InvalidInput as error:  # an expression that these values break, such as CAST('x' AS INT)
-        return _with_odd(refusal(422, "invalid_input", error.message, []), found)
-    except (ValueError, RecursionError, MemoryError, bodies.PANIC) as error:
-        return _with_odd(refusal(400, "invalid_input", str(error)[:300] or "the body cannot be read", []), found)
+        reply = refusal(422, "invalid_input", error.message, [])
     except _TooMany as error:
-        return _too_many(asked.path, *error.args)
-    if asked.path == "/explain":
-        return _with_odd(_explain(served, asked, matrix, found), found)
-    return _with_odd(_predict(served, asked, matrix, found), found)
+        reply = _too_many(asked.path, *error.args)
+    except bodies.UNREADABLE as error:
+        reply = refusal(400, "invalid_input", str(error)[:300] or "the body cannot be read", [])
+    return msgspec.structs.replace(reply, odd=found.counts or None)
 
 
 class _TooMany(Exception):
     """More rows than a request may have: how many, and how many it may."""
 
 
-def _matrix(served: Served, asked: Asked, found: Oddities) -> scoring.Floats:
-    """Return the model's matrix of a request; raises BadRows, ValueError, _TooMany."""
+def _matrix(served: Served, asked: Asked, found: Oddities) -> tuple[scoring.Floats, bytes | None]:
+    """Return the model's matrix of a request, and its body as the spool keeps it, None where that is as it was sent.
+
+    Raises BadRows, InvalidInput, _TooMany, and what is UNREADABLE.
+    """
+    most = _most(served, asked)
+    if asked.sent == "json" and asked.body.count(b"{") > 2 * most + 2:  # before a million rows are made of it
+        raise _TooMany(asked.body.count(b"{") - 1, most)
     read = served.decoder.rows(asked.body) if asked.sent == "json" else None
     if read is not None and served.encoder.takes_all:
         _check_count(served, asked, len(read[0]))
         matrix = served.encoder.rows(read[0])
         if served.watch.matrix(matrix, read[1], found):
-            return matrix
-    columns = columns_of_rows(read[0]) if read is not None else _read(served, asked, found)
+            return matrix, None
+    columns, kept = (columns_of_rows(read[0]), None) if read is not None else _read(served, asked, found)
     _check_count(served, asked, len(columns[0]))
     served.watch.columns(columns, found)
     refuse(found)
-    return served.encoder(served.watch.nulled(columns) if served.watch.nulls_range else columns)
+    return served.encoder(served.watch.nulled(columns) if served.watch.nulls_range else columns), kept
+
+
+def _most(served: Served, asked: Asked) -> int:
+    limit = served.serving.limits.rows
+    return limit if asked.path == "/predict" else min(limit, EXPLAINED)
 
 
 def _check_count(served: Served, asked: Asked, count: int) -> None:
-    most = served.serving.limits.rows if asked.path == "/predict" else min(served.serving.limits.rows, EXPLAINED)
+    most = _most(served, asked)
     if count > most:
         raise _TooMany(count, most)
 
@@ -120,14 +133,13 @@ def _predict(served: Served, asked: Asked, matrix: scoring.Floats, found: Odditi
     # msgspec writes NaN and infinities as null, so that an answer is always JSON.
     value = {"predictions": told, "model": served.model, "request_id": asked.request_id} | _warnings(found)
     body = msgspec.json.encode(value)
-    kept = None if asked.sent == "json" else _as_json(served, asked)
-    reply = Reply(200, body, rows=len(told), values=values(served.signature, scores), kept=kept)
+    reply = Reply(200, body, rows=len(told), values=values(served.signature, scores))
     if asked.wanted == "json":
         return reply
     made = bodies.encode_answers(asked.wanted, told)
     kind = bodies.CSV if asked.wanted == "csv" else bodies.ARROW
     more = {"X-Warnings": str(len(found.told))} if found.told else None
-    return Reply(200, made, "ok", reply.rows, kind, more, None, reply.values, kept, body)
+    return Reply(200, made, "ok", reply.rows, kind, more, None, reply.values, None, body)
 
 
 def _explain(served: Served, asked: Asked, matrix: scoring.Floats, found: Oddities) -> Reply:
@@ -140,10 +152,6 @@ def _warnings(found: Oddities) -> dict[str, Any]:
     return {"warnings": [msgspec.to_builtins(problem) for problem in found.told]} if found.told else {}
 
 
-def _with_odd(reply: Reply, found: Oddities) -> Reply:
-    return msgspec.structs.replace(reply, odd=found.counts) if found.counts else reply
-
-
 def _too_many(path: str, count: int, most: int) -> Reply:
     return refusal(413, "too_large", f"{count} rows, and {path} takes {most} at most; send them in several requests")
 
@@ -151,7 +159,7 @@ def _too_many(path: str, count: int, most: int) -> Reply:
 def _labels(served: Served, asked: Asked) -> Reply:
     if asked.sent != "json":
         raise ValueError("labels are sent as JSON")
-    labels = _list(asked.body, "labels")
+    labels = _list(_decoded(asked.body)[0], "labels")
     if len(labels) > LABELLED:
         return _too_many("/labels", len(labels), LABELLED)
     sent_labels.check(served.signature, served.key, labels)
@@ -159,24 +167,29 @@ def _labels(served: Served, asked: Asked) -> Reply:
     return Reply(202, told, rows=len(labels))
 
 
-def _read(served: Served, asked: Asked, found: Oddities) -> list[list[Any]]:
-    """Return the columns of a body that the decoder does not read; raises BadRows, ValueError, _TooMany."""
-    policy, signature = served.serving.inputs, served.signature
+def _read(served: Served, asked: Asked, found: Oddities) -> tuple[list[list[Any]], bytes | None]:
+    """Return the columns of a body that the decoder does not read, and the body as the spool keeps it."""
+    policy, signature, most = served.serving.inputs, served.signature, _most(served, asked)
     if asked.sent == "arrow":
-        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows + 1)
+        frame = bodies.arrow_frame(asked.body, most + 1)
         if not frame.height:
             raise ValueError("there is no row: send at least one")
-        return bodies.frame_columns(signature, frame, policy, found)
-    rows = bodies.csv_rows(signature, asked.body) if asked.sent == "csv" else _list(asked.body, "rows")
+        _check_count(served, asked, frame.height)
+        return bodies.frame_columns(signature, frame, policy, found), bodies.as_json(signature, frame)
+    if asked.sent == "csv":
+        rows, kept = bodies.csv_rows(signature, asked.body, most + 1), None
+    else:
+        sent, is_json = _decoded(asked.body)
+        rows, kept = _list(sent, "rows"), None if is_json else msgspec.json.encode(sent)
     _check_count(served, asked, len(rows))
-    return requests.columns_of(
+    columns = requests.columns_of(
         signature, rows, lambda oddity, problem: found.judge(getattr(policy, oddity), oddity, problem)
     )
+    return columns, msgspec.json.encode({"rows": rows}) if asked.sent == "csv" else kept
 
 
-def _list(body: bytes, name: str) -> list[Any]:
+def _list(sent: Any, name: str) -> list[Any]:
     """Return the rows of a body, or the labels; raises ValueError with what is wrong and what is allowed."""
-    sent = _decoded(body)
     shape = f'{{"{name}": [{{…}}, …]}}' + (" or the list alone" if name == "rows" else "")
     if isinstance(sent, dict):
         if list(sent) != [name]:
@@ -192,25 +205,26 @@ def _list(body: bytes, name: str) -> list[Any]:
     return sent
 
 
-def _decoded(body: bytes) -> Any:
-    """Return what JSON says; NaN and Infinity, which JSON does not have, are read so that they can be told by row."""
+def _decoded(body: bytes) -> tuple[Any, bool]:
+    """Return what JSON says, and whether it was JSON.
+
+    NaN and Infinity, which JSON does not have, are read so that they can be told by row, and half a surrogate pair.
+    """
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body), True
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        if any(word in body for word in NOT_JSON) or "out of range" in str(error):
-            try:
-                return json.loads(body)
-            except (ValueError, RecursionError):
-                pass
-        raise ValueError(f"the body is not JSON: {error}") from None
+        try:
+            return _encodable(json.loads(body)), False
+        except (ValueError, RecursionError):
+            raise ValueError(f"the body is not JSON: {error}") from None
 
 
-def _as_json(served: Served, asked: Asked) -> bytes:
-    """Return a CSV or Arrow body as the JSON that the spool keeps."""
-    if asked.sent == "csv":
-        rows = bodies.csv_rows(served.signature, asked.body)
-    else:
-        known = [*(one.name for one in served.signature.inputs), *served.signature.extras]
-        frame = bodies.arrow_frame(asked.body, served.serving.limits.rows)
-        rows = requests.to_json_rows(frame.select([name for name in known if name in frame.columns]))
-    return msgspec.json.encode({"rows": rows})
+def _encodable(value: Any) -> Any:
+    """A value in which texts are texts: what is half a surrogate pair is none."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_encodable(one) for one in value]
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(one) for name, one in value.items()}
+    return value

@@ -62,10 +62,11 @@ def _open(app: App, folder: Path) -> None:
 
 
 def _close(app: App) -> None:
-    app.cast.close()
-    app.shadow.close()
+    """Write what was answered before all else: who stopped us waits for twelve seconds at most."""
     if app.spool is not None:
         app.spool.close()
+    app.shadow.close()
+    app.cast.close()
 
 
 def _pass_by(service: Any, app: App) -> None:

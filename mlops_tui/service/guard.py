@@ -25,45 +25,49 @@ class Keys:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
-        self._names: dict[bytes, str] | None = None  # None: anybody may ask
-        self._met: dict[bytes, str] = {}  # keys that came, so that they are hashed once
+        # names by hash, None: anybody may ask; and by key, of those that came, so that they are hashed once. Both
+        # change at once, for the loop's thread reads them while another refreshes.
+        self._state: tuple[dict[bytes, str] | None, dict[bytes, str]] = (None, {})
         self.refresh()
 
     @property
     def required(self) -> bool:
         """Whether a key is needed."""
-        return self._names is not None
+        return self._state[0] is not None
 
     def name_of(self, headers: Mapping[bytes, bytes]) -> str | None:
         """Return the name of the key that a request carries, or None if it has none that is known."""
         sent = headers.get(b"authorization", b"")
         given = sent[7:] if sent[:7].lower() == b"bearer " else headers.get(b"x-api-key", b"")
-        if given in self._met:
-            return self._met[given]
-        name = (self._names or {}).get(hashlib.sha256(given.strip()).digest()) if given else None
-        if name is not None and len(self._met) < MET:
-            self._met[given] = name
+        names, met = self._state
+        if given in met:
+            return met[given]
+        name = (names or {}).get(hashlib.sha256(given.strip()).digest()) if given else None
+        if name is not None and len(met) < MET:
+            met[given] = name
         return name
 
     def refresh(self) -> None:
         """Read the file if it is another than before; one that is gone or broken leaves the keys as they were."""
         if self._path is None:
             return
+        is_first = self._stamp is None
         try:
             stat = self._path.stat()
             stamp = stat.st_ino, stat.st_mtime_ns, stat.st_size
             if stamp == self._stamp:
                 return
+            self._stamp = stamp  # of one that cannot be read, too: it is told once
             found = from_json(self._path.read_bytes(), KeyFile)
             names = {bytes.fromhex(one.sha256): one.name for one in found.keys}
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:  # msgspec's own errors are ValueErrors
-            if self._stamp is None:
-                self._names = {}  # a file of keys that cannot be read opens nothing
+            if self._state[0] is None and is_first:
+                self._state = ({}, {})  # a file of keys that cannot be read opens nothing
             log.warning("the file of API keys cannot be read, and the keys stay as they were: %s", type(error).__name__)
             return
-        self._stamp, self._names, self._met = stamp, names if found.required else None, {}
+        self._state = (names if found.required else None, {})
 
 
 def keys_from_environment(environment: Mapping[str, str] = os.environ) -> Keys:

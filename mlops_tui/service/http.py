@@ -25,8 +25,8 @@ from mlops_tui.service.waiting import Clock, Headers, Message, Receive, rest_of_
 from mlops_tui.spool import REASONS, Spool
 
 LARGE_AT_ONCE = 2
-JUDGED = (200, 422, 500)  # what a model has a part in; who is not let in says nothing of it
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
+INLINE_ROWS = 500
 LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
 POSTS = ("/predict", "/explain", "/labels")
 METHODS = dict.fromkeys(POSTS, "POST") | {"/metadata": "GET", "/openapi.json": "GET", "/": "GET", "/metrics": "GET"}
@@ -65,7 +65,7 @@ class App:
         headers: Headers = dict(scope["headers"])
         wanted = headers.get(b"x-request-id")
         request_id = _request_id(wanted) if wanted else self._new_id()
-        served, role = self.cast.now.live, "live"
+        served, role = self.cast.now.live, ""  # the role of who answers: nobody has, yet
         self.in_flight += 1
         try:
             reply = self._refused(path, scope, headers)
@@ -98,8 +98,7 @@ class App:
             counters.predicted(served.model, role, reply.values, served.bins)
         if reply.odd:
             counters.odd(reply.odd)
-        judged = reply.status in JUDGED or reply.outcome == "timeout"
-        if judged and self.cast.now.tallies is not None:
+        if role and self.cast.now.tallies is not None:
             self.cast.judge(role, reply, seconds)
 
     # ── before a request is read ─────────────────────────────────────────────────────────────────
@@ -149,14 +148,14 @@ class App:
         except asyncio.CancelledError:
             self._clock.raise_unless_late(task)
             text = f"the body did not come within {limits.seconds:g} s"
-            return live, "live", with_headers(refusal(408, "timeout", text), {"Connection": "close"})
+            return live, "", with_headers(refusal(408, "timeout", text), {"Connection": "close"})
         finally:
             self._clock.end(task)
         if body is None:
-            return live, "live", refusal(400, "disconnected", "the client went away")
+            return live, "", refusal(400, "disconnected", "the client went away")
         if len(body) > most:
             text = f"the body is larger than {limits.body_mb:g} MiB; send the rows in several requests"
-            return live, "live", with_headers(refusal(413, "too_large", text), {"Connection": "close"})
+            return live, "", with_headers(refusal(413, "too_large", text), {"Connection": "close"})
         path = scope["path"]
         sent, wanted = _kind(headers.get(b"content-type", b"")), _kind(headers.get(b"accept", b""))
         served, role = self._chosen(path, headers, body, request_id)
@@ -187,11 +186,13 @@ class App:
         if routed is not None:
             key = routed.decode("latin-1")
             return self.cast.choose(lambda served: key)
+        if len(body) > INLINE_BYTES:
+            return self.cast.choose(lambda served: request_id)
         return self.cast.choose(lambda served: _key_of(served, body) or request_id)
 
     async def _answer(self, served: Served, asked: Asked, seconds: float) -> Reply:
         """Answer at once what is small; in a thread, a few at a time, what is not."""
-        small = len(asked.body) <= INLINE_BYTES and asked.sent == "json"
+        small = len(asked.body) <= INLINE_BYTES and asked.sent == "json" and asked.body.count(b"{") <= INLINE_ROWS
         if small and asked.path != "/explain":  # contributions cost a hundred times a prediction
             return answer(served, asked)
         try:

@@ -18,6 +18,7 @@ import msgspec
 
 from mlops_tui import counters
 from mlops_tui.core import canary
+from mlops_tui.core.bodies import PANIC
 from mlops_tui.errors import MlopsError
 from mlops_tui.records import Challenger, Control, Serves, Serving, from_json, to_json
 from mlops_tui.service.answer import Reply
@@ -25,6 +26,8 @@ from mlops_tui.service.model import Served, load, serving_as
 
 LOOK_SECONDS = 0.05
 SERVES = "serves.json"
+MOST_VALUES = 10  # of one request: a large one is no more than a few customers
+FAULTS: tuple[type[BaseException], ...] = (Exception, PANIC)
 LOADED = 4  # models that are kept, so that a way back is a matter of milliseconds
 log = logging.getLogger("mlops_tui.service")
 
@@ -42,7 +45,7 @@ class Tally:
         self.requests += 1
         self.errors += reply.status >= 500 or reply.status == 422
         self.seconds.add(seconds)
-        for value in reply.values:
+        for value in reply.values[:MOST_VALUES]:
             self.predictions.add(value)
 
     def side(self) -> canary.Side:
@@ -97,6 +100,9 @@ class Cast:
         withdrawn = self._withdrawn(wanted)
         if wanted and withdrawn:  # a worker that died since: what it took back stays so
             wanted = replace(wanted, challenger=None)
+        if wanted and wanted.challenger:
+            withdrawn = self._unloadable(wanted)
+            wanted = replace(wanted, challenger=None) if withdrawn else wanted
         self.now = self._roles(wanted) if wanted else Roles(0, self._model(str(folder), serving))
         self._apply(self.now, wanted.reason if wanted else "started", withdrawn)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -110,7 +116,7 @@ class Cast:
         """Stop looking."""
         self._ending.set()
         if self._thread.is_alive():
-            self._thread.join(5)
+            self._thread.join(1)
 
     def choose(self, key: Callable[[Served], str]) -> tuple[Served, str]:
         """Return who answers a request of a key, and in which role."""
@@ -132,14 +138,15 @@ class Cast:
         why = canary.verdict(now.live.serving.canary, counters.FINE, live.side(), rival.side())
         if why:
             log.warning("the canary %s is taken back: %s", now.rival.model, why)
-            self._apply(Roles(now.number, now.live), "withdrawn", why)
+            alone = replace(now, rival=None, challenger=None, tallies=None)
+            self._apply(alone, "withdrawn", why)
 
     def _run(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
             for look in self._looks:
                 try:
                     look()
-                except Exception:
+                except FAULTS:
                     log.exception("a look that failed")
             self._look()
 
@@ -149,10 +156,9 @@ class Cast:
             return
         try:
             roles = self._roles(wanted)
-        except (MlopsError, OSError, ValueError) as error:
-            log.error("cannot serve %s: %s", wanted.model, error)
-            message = error.message if isinstance(error, MlopsError) else type(error).__name__
-            self._tell(replace(self._said(self.now), number=wanted.number, error=message))
+        except FAULTS as error:  # this thread has to live: it hears of keys, too
+            log.error("cannot serve %s: %s", wanted.model, _words(error))
+            self._tell(replace(self._said(self.now), number=wanted.number, error=_words(error)))
             return
         self._call(lambda: self._apply(roles, wanted.reason))
 
@@ -165,14 +171,23 @@ class Cast:
             stamp = stat.st_ino, stat.st_mtime_ns
             if stamp == self._stamp:
                 return None
+            self._stamp = stamp  # also of one that cannot be read: it is told once
             found = from_json(self._control.read_bytes(), Control)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             log.error("the control file cannot be read: %s", type(error).__name__)
             return None
-        self._stamp = stamp
         return found
+
+    def _unloadable(self, wanted: Control) -> str:
+        """Why the challenger that is asked for cannot be loaded; what is live has to answer all the same."""
+        try:
+            self._roles(replace(wanted, folder=wanted.challenger.folder if wanted.challenger else wanted.folder))
+        except FAULTS as error:
+            log.error("the challenger cannot be loaded: %s", _words(error))
+            return f"it cannot be loaded: {_words(error)}"
+        return ""
 
     def _withdrawn(self, wanted: Control | None) -> str:
         """Why the canary that is asked for was taken back already, as the worker before this one wrote down."""
@@ -220,3 +235,8 @@ class Cast:
         with contextlib.suppress(OSError):  # a full disk must not stop an answer
             part.write_bytes(to_json(said))
             part.replace(self._control.with_name(SERVES))
+
+
+def _words(error: BaseException) -> str:
+    """What an error says to whoever reads the catalogue: no path of this machine."""
+    return error.message if isinstance(error, MlopsError) else type(error).__name__

@@ -7,9 +7,10 @@ import threading
 from collections import deque
 
 from mlops_tui import counters
+from mlops_tui.core.bodies import PANIC
 from mlops_tui.service.answer import Asked, answer
 from mlops_tui.service.model import Served
-from mlops_tui.spool import Spool
+from mlops_tui.spool import ITEM_BYTES, Spool
 
 BYTES = 16 * 2**20  # of bodies that wait; more are left out, and counted
 log = logging.getLogger("mlops_tui.service")
@@ -28,10 +29,10 @@ class Shadow:
     def put(self, rival: Served, asked: Asked) -> None:
         """Have a challenger answer a request later; costs the request an append."""
         with self._lock:
-            if self._waiting + len(asked.body) > BYTES:
+            if self._waiting + len(asked.body) + ITEM_BYTES > BYTES:
                 counters.held.shadow_dropped += 1
                 return
-            self._waiting += len(asked.body)
+            self._waiting += len(asked.body) + ITEM_BYTES
             self._queue.append((rival, asked))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
@@ -43,7 +44,7 @@ class Shadow:
         self._ending = True
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(5)
+            self._thread.join(1)
 
     def _run(self) -> None:
         while not self._ending:
@@ -52,10 +53,10 @@ class Shadow:
             while self._queue and not self._ending:
                 with self._lock:
                     rival, asked = self._queue.popleft()
-                    self._waiting -= len(asked.body)
+                    self._waiting -= len(asked.body) + ITEM_BYTES
                 try:
                     self._score(rival, asked)
-                except Exception:
+                except (Exception, PANIC):
                     log.exception("the shadow of request %s failed", asked.request_id)
 
     def _score(self, rival: Served, asked: Asked) -> None:

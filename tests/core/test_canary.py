@@ -50,7 +50,26 @@ def test_what_breaks_a_bound_is_taken_back_and_says_why(rival: Side, words: str)
 def test_few_requests_decide_nothing_but_many_errors() -> None:
     assert verdict(BOUNDS, FINE, side(2000), side(19, errors=19)) == ""
     assert verdict(BOUNDS, FINE, side(2000), side(150, seconds=0.1, shift=0.5)) == ""
-    assert verdict(BOUNDS, FINE, side(0), side(20, errors=20)) != ""
+    assert verdict(BOUNDS, FINE, side(0), side(199, errors=199)) == ""
+    assert verdict(BOUNDS, FINE, side(0), side(200, errors=200)) != ""
+
+
+def test_the_same_model_with_many_errors_is_left_alone_however_often_it_is_asked() -> None:
+    rng, taken_back = np.random.default_rng(5), 0
+    for _ in range(60):
+        failed, mine = rng.random(6000) < 0.1, rng.random(6000) < 0.1
+        live, rival = [0, 0], [0, 0]
+        for bad, is_canary in zip(failed, mine, strict=True):
+            one = rival if is_canary else live
+            one[0], one[1] = one[0] + 1, one[1] + int(bad)
+            if is_canary and verdict(BOUNDS, FINE, bare(*live), bare(*rival)):
+                taken_back += 1
+                break
+    assert taken_back <= 1
+
+
+def bare(requests: int, errors: int) -> Side:
+    return Side(requests, errors, [0] * (len(FINE) + 1), [0] * 10)
 
 
 def test_errors_that_both_have_are_not_the_canarys_fault() -> None:
@@ -77,10 +96,14 @@ def test_another_canary_meets_other_keys() -> None:
 
 
 @given(st.integers(0, 500), st.integers(1, 500))
-def test_the_interval_lies_below_the_share(hits: int, more: int) -> None:
+def test_the_interval_holds_the_share_and_closes_in_on_it(hits: int, more: int) -> None:
     count = hits + more
-    assert 0 <= wilson(hits, count) <= hits / count + 1e-12
-    assert wilson(hits, count) <= wilson(hits * 10, count * 10) + 1e-12
+    low, high = wilson(hits, count)
+    closer = wilson(hits * 10, count * 10)
+    assert 0 <= low <= hits / count + 1e-12
+    assert hits / count - 1e-12 <= high <= 1
+    assert low <= closer[0] + 1e-12
+    assert closer[1] <= high + 1e-12
 
 
 @given(st.lists(st.integers(0, 1000), min_size=2, max_size=10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import psutil
 import pytest
 
 from mlops_tui.adapters import ports, processes, spool
+from mlops_tui.adapters.catalogue import release
 from mlops_tui.core import requests, scoring
-from mlops_tui.errors import InvalidInput, NotFound, Refused
+from mlops_tui.errors import Busy, InvalidInput, NotFound, Refused
 from mlops_tui.flows import cycle, lookup
 from mlops_tui.flows.queries.shadows import agreement
 from mlops_tui.flows.release import approvals, bentos, deployments, rollouts, servers
 from mlops_tui.flows.release.rollouts import Beside
 from mlops_tui.flows.watch import predictions
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Golden, from_json
+from mlops_tui.records import Golden, from_json, to_json
 from tests import workspaces
 from tests.adapters.listening import until
 from tests.cli.called import call
@@ -196,8 +198,71 @@ def test_a_canary_that_breaks_its_bounds_is_taken_back_by_itself_and_says_why(
     shown = call(served.root, "deployments", "show", NAME)
     assert "taken back by itself" in shown.out
     assert rollouts.challenger(served, NAME) is None
+    assert lookup.model_version(served, f"{NAME}@champion").version == 1  # else the next cycle would serve it whole
+    assert {step.step: step.action for step in cycle.plan(served, NAME).steps}["deploy"] == "skip"
     assert call(served.root, "audit", "verify").code == 0
     assert any("challenger.ended" in line for line in call(served.root, "audit", "list").out.splitlines())
+
+
+def test_a_rollback_of_a_canary_that_is_gone_already_leaves_what_serves_alone(
+    served: Workspace, client: httpx.Client
+) -> None:
+    approvals.approve(served, f"{NAME}:2", "better")
+    rollouts.challenge(served, f"{NAME}:2", None, Beside("canary", 0.5))
+    runtime = servers.runtime_of(served, deployments.get(served, NAME))
+    said = processes.serves(runtime)
+    assert said is not None
+    (runtime / "serves.json").write_bytes(to_json(replace(said, challenger=None, withdrawn="too slow")))
+    with pytest.raises(Refused, match="was taken back by itself: too slow"):
+        rollouts.rollback(served, NAME)
+    assert deployments.get(served, NAME).version == 1
+    assert client.get("/metadata").json()["challenger"] is None
+
+
+def test_catalogue_and_server_agree_again_whoever_was_killed_in_between(
+    served: Workspace, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approvals.approve(served, f"{NAME}:2", "better")
+    live = deployments.get(served, NAME)
+    rollouts.challenge(served, f"{NAME}:2", None, Beside("canary", 0.5))
+    with served.catalogue.write(served.now()) as act:  # as one that was killed before it wrote
+        release.drop_challenger(act, NAME)
+        act.record("challenger.ended", NAME)
+    assert client.get("/metadata").json()["challenger"] is not None
+    assert call(served.root, "deployments", "list").code == 0
+    assert client.get("/metadata").json()["challenger"] is None
+
+    made = replace(live, version=2, bento=f"{NAME}:v2", mode="canary", share=0.25)
+    with served.catalogue.write(served.now()) as act:  # as one that was killed after
+        release.put_challenger(act, made)
+        act.record("challenger.started", NAME)
+    assert rollouts.settle(served, NAME) is None
+    assert client.get("/metadata").json()["challenger"]["share"] == 0.25
+
+    def busy(*_: object) -> None:
+        raise Busy("somebody writes")
+
+    monkeypatch.setattr(release, "put_challenger", busy)
+    with pytest.raises(Busy):
+        rollouts.challenge(served, f"{NAME}:2", None, Beside("canary", 0.75))
+    assert client.get("/metadata").json()["challenger"]["share"] == 0.25
+
+
+def test_new_policies_are_told_between_two_requests_and_the_challenger_stays(
+    served: Workspace, client: httpx.Client
+) -> None:
+    rollouts.challenge(served, f"{NAME}:2", None, Beside("shadow"))
+    port = deployments.get(served, NAME).port
+    workspaces.write_pipeline(served, more=f'[serve]\nport = {port}\n[serve.inputs]\nunknown = "warn"\n')
+    assert {step.step: step.action for step in cycle.plan(served, NAME).steps}["deploy"] == "run"
+    row = rows(served)[0] | {"made_up": 1}
+    assert client.post("/predict", json=[row]).status_code == 422
+    deployments.start(served, f"{NAME}:1")
+    answer = client.post("/predict", json=[row])
+    assert (answer.status_code, answer.json()["warnings"][0]["column"]) == (200, "made_up")
+    assert client.get("/metadata").json()["challenger"]["model"] == f"{NAME}:2"
+    assert rollouts.challenger(served, NAME) is not None
+    assert {step.step: step.action for step in cycle.plan(served, NAME).steps}["deploy"] == "skip"
 
 
 def test_what_cannot_stand_beside_is_refused_with_what_is_allowed(served: Workspace) -> None:

@@ -42,7 +42,8 @@ def agreement(workspace: Workspace, item: Deployment, rival: Deployment | None) 
     if not (mine and theirs):
         return Agreement(live, shadow, 0, None, None)
     first, second = pl.concat(mine), pl.concat(theirs)
-    both = first.join(second, on=["__request", "__row"], suffix="_shadow")
+    once = ["__request", "__row"]  # a client may send one id again and again
+    both = first.unique(once, keep="last").join(second.unique(once, keep="last"), on=once, suffix="_shadow")
     score = f"{SCORE}_shadow"
     names = both.collect_schema().names()
     gap = (pl.col(SCORE) - pl.col(score)).abs().mean() if score in names else pl.lit(None, pl.Float64)

@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import psutil  # type: ignore[import-untyped]
 
-from mlops_tui.adapters import containers, launches, processes
+from mlops_tui.adapters import containers, engines, launches, processes
 from mlops_tui.adapters.containers import Container
-from mlops_tui.errors import External, InvalidInput
+from mlops_tui.adapters.engines import Engine
+from mlops_tui.adapters.images import Image
+from mlops_tui.errors import External, InvalidInput, MlopsError
 from mlops_tui.flows.release import bentos, images, servers
 from mlops_tui.flows.release.servers import READY_SECONDS, Wanted
 from mlops_tui.flows.workspace import Workspace
 from mlops_tui.records import Deployment, Progress, hash_of, to_json
 
 
-def start(workspace: Workspace, want: Wanted, beside: bool) -> Deployment:
-    """Run a Bento's image, built now if no engine has it, and wait until it answers; `beside` one on the same port."""
+def prepare(workspace: Workspace, want: Wanted) -> tuple[Image, Engine]:
+    """Return a Bento's image, built now if the engine that will run it has none; raises InvalidInput, External."""
     if want.tls is not None:
         raise InvalidInput("[serve.tls] is for processes", "put a proxy that speaks HTTPS before the container")
-    usual = images.Options()
-    image = images.current(want.bento, usual) or images.build(workspace, want.bento, usual)
+    engine = engines.find(known=engines.RUNNERS)
+    usual = images.Options(engine=engine.name)
+    return images.current(want.bento, usual) or images.build(workspace, want.bento, usual), engine
+
+
+def start(workspace: Workspace, want: Wanted, beside: bool) -> Deployment:
+    """Run a Bento's image and wait until it answers; `beside` one of ours on the same port."""
+    image, engine = prepare(workspace, want)
     variables = {"MLOPS_SERVING": to_json(want.serving).decode()}
     if want.spool_mb is not None:
         variables["MLOPS_SPOOL_MB"] = str(want.spool_mb)
     keys = servers.keys_of(workspace, want.name)
-    keys.parent.mkdir(exist_ok=True)
+    keys.parent.mkdir(parents=True, exist_ok=True)
+    keys.parent.chmod(0o755)  # the container's user looks there, whatever the umask
     launch = launches.Launch(
         image.reference, want.name, workspace.home / "spool" / want.name, want.host, want.port, variables, keys,
         str(workspace.root), host_network=True, beside=beside,
     )  # fmt: skip
     workspace.report(Progress("deploy", f"starting {image.reference} on {launch.url}"))
-    made = containers.run(launch)
+    made = containers.run(launch, engine)
     try:
         containers.wait_ready(launch, made, want.ref, READY_SECONDS)
         found = containers.state(made)
@@ -74,7 +83,11 @@ def stop(item: Deployment) -> bool:
 
 
 def sweep(workspace: Workspace, name: str, keep: str = "") -> None:
-    """Remove the containers of a deployment, but the one that is to stay."""
-    for one in containers.list_containers(name, str(workspace.root)):
-        if one.container.id != keep:
+    """Remove the containers of a deployment that nobody wrote down, but for the one that is to stay, as it is kept."""
+    try:
+        engine = engines.find(keep.partition(":")[0] or None, engines.RUNNERS)
+    except MlopsError:
+        return
+    for one in containers.list_containers(name, str(workspace.root), engine):
+        if one.container.id not in keep.split(":"):
             containers.remove(one.container)

@@ -67,6 +67,10 @@ def start(
             return known or expected, False
         running = known is not None and servers.alive(known)
         servers.reap(workspace, name, known)
+        if place.container or (known is not None and known.container):
+            from mlops_tui.flows.release import contained
+
+            contained.sweep(workspace, name, known.container if known else "")
         target = _target(known, place, _serve(workspace, version.model, name))
         stays = known if known and running and (known.host, known.port) == target else None
         if stays is None:
@@ -77,6 +81,8 @@ def start(
         boxed = bool(known and known.container) if place.container is None else place.container
         if stays and bool(stays.container) == boxed and serves(stays, bento) and stays.serving == hash_of(want.serving):
             return stays, False
+        if stays and not boxed and serves(stays, bento) and servers.can_change(workspace, stays, want):
+            return retune(workspace, stays, want), True
         if stays and not boxed and servers.can_change(workspace, stays, want):
             return change(workspace, stays, want, reason), True
         with workspace.exclusive(f"port-{target[1]}", f"the port {target[1]}", timeout=READY_SECONDS):
@@ -130,6 +136,18 @@ def _serve(workspace: Workspace, model: str, name: str) -> Serve | None:
     return settings.serve if settings and settings.deployment == name else None
 
 
+def retune(workspace: Workspace, item: Deployment, want: servers.Wanted) -> Deployment:
+    """Have a running server serve what it serves by other policies, limits or bounds; its challenger stays."""
+    before = processes.told(servers.runtime_of(workspace, item))
+    rival = before.challenger if before else None
+    servers.tell(workspace, item, servers.control_of(workspace, want, rival, "retuned"))
+    after = dataclasses.replace(item, serving=hash_of(want.serving))
+    with workspace.catalogue.write(workspace.now()) as act:
+        release.put_deployment(act, after)
+        act.record("deployment.retuned", item.name, model=item.ref)
+    return after
+
+
 def replace_server(
     workspace: Workspace, want: servers.Wanted, old: Deployment | None, reason: str = "", boxed: bool = False
 ) -> Deployment:
@@ -139,6 +157,8 @@ def replace_server(
     was_boxed = old is not None and bool(old.container)
     beside = old is not None and (old.host, old.port) == (want.host, want.port)
     if old is not None and beside and bool(old.container) != boxed:
+        if boxed:
+            contained.prepare(workspace, want)  # what takes long, or cannot be, comes before anything is stopped
         servers.stop(old)  # the kernel lets only one user's servers share a port, and a container's is another
         old, beside = None, False
         servers.check_port(want.host, want.port, servers.CLOSING_SECONDS)
@@ -153,7 +173,7 @@ def replace_server(
         servers.stop_replaced(workspace, old)
     servers.reap(workspace, want.name, deployment)
     if boxed or was_boxed:
-        contained.sweep(workspace, want.name, contained.container_of(deployment).id if boxed else "")
+        contained.sweep(workspace, want.name, deployment.container)
     return deployment
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 from mlops_tui.adapters import processes
-from mlops_tui.adapters.catalogue import release
-from mlops_tui.errors import InvalidInput, NotFound, Refused
+from mlops_tui.adapters.catalogue import lock, release
+from mlops_tui.errors import InvalidInput, MlopsError, NotFound, Refused
 from mlops_tui.flows import lookup
 from mlops_tui.flows.release import approvals, bentos, deployments, servers
 from mlops_tui.flows.release.deployments import Place
 from mlops_tui.flows.workspace import Workspace
-from mlops_tui.records import Bento, Challenger, Deployment
+from mlops_tui.records import Bento, Challenger, Deployment, hash_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,23 @@ def challenge(
             raise InvalidInput(f"'{name}' serves {version.ref} already", f"mlops models list {version.model}")
         folder = str(servers.folder_of(workspace, bento))
         rival = Challenger(folder, version.ref, beside.mode, beside.share)
-        control = servers.control_of(workspace, _want(workspace, live), rival, beside.mode)
-        servers.tell(workspace, live, control)
+        before, want = processes.told(servers.runtime_of(workspace, live)), _want(workspace, live)
+        servers.tell(workspace, live, servers.control_of(workspace, want, rival, beside.mode))
         now = workspace.now()
         made = dataclasses.replace(
             live, version=version.version, bento=bento.tag, user=workspace.user, started_at=now, mode=beside.mode,
             share=beside.share, reason="",
         )  # fmt: skip
-        with workspace.catalogue.write(now) as act:
-            deployments.end_challenger(act, name, f"{version.ref} stands there instead")
-            release.put_challenger(act, made)
-            act.record("challenger.started", name, model=version.ref, mode=beside.mode, share=beside.share)
+        try:
+            with workspace.catalogue.write(now) as act:
+                deployments.end_challenger(act, name, f"{version.ref} stands there instead")
+                release.put_challenger(act, made)
+                release.put_deployment(act, dataclasses.replace(live, serving=hash_of(want.serving)))
+                act.record("challenger.started", name, model=version.ref, mode=beside.mode, share=beside.share)
+        except BaseException:
+            if before is not None:  # what nobody wrote down must not answer anybody
+                servers.tell(workspace, live, before)
+            raise
     return made
 
 
@@ -76,38 +83,67 @@ def promote(workspace: Workspace, name: str, comment: str = "") -> Deployment:
 
 
 def withdraw(workspace: Workspace, name: str, reason: str = "") -> Deployment:
-    """Take the challenger of a deployment back; the live model answers all requests. Raises NotFound without one."""
+    """Take the challenger of a deployment back; the live model answers all requests. Raises NotFound without one.
+
+    It is written down first: a server that was not told any more is told by whoever looks at it next.
+    """
     with deployments.locked(workspace, name):
         live, rival = deployments.get(workspace, name), challenger(workspace, name)
         if rival is None:
             raise NotFound(f"no challenger stands beside '{name}'", f"mlops deployments show {name}")
+        ended = _end(workspace, live, rival, reason or "taken back")
         if servers.alive(live):
             servers.tell(workspace, live, servers.control_of(workspace, _want(workspace, live), None, "withdrawn"))
-        with workspace.catalogue.write(workspace.now()) as act:
-            ended = deployments.end_challenger(act, name, reason or "taken back")
-    assert ended is not None
     return ended
+
+
+def _end(workspace: Workspace, live: Deployment, rival: Deployment, reason: str) -> Deployment:
+    """Write down that a challenger ended. A canary that was made champion gives its place to what serves again.
+
+    Else the next cycle would serve whole what was just taken back.
+    """
+    with workspace.catalogue.write(workspace.now()) as act:
+        ended = deployments.end_challenger(act, rival.name, reason)
+        was_champion = rival.mode == "canary" and approvals.champion(act, rival.model) == rival.version
+        if was_champion and approvals.approved(act, [(live.model, live.version)]):
+            approvals.point(act, live.model, "champion", live.version, f"the canary {rival.ref} was {reason}")
+    return ended or rival
 
 
 def settle(workspace: Workspace, name: str) -> Deployment | None:
-    """Write down that a server has taken its canary back by itself, if it has; returns what ended, with the reason.
+    """Have catalogue and server agree; returns the canary that its server has taken back by itself, with the reason.
 
-    The server acts at once; whoever looks at the deployment next writes it down: a command, the screens, the agent.
+    The server takes one back at once; whoever looks at the deployment next writes it down: a command, the screens, the
+    agent. Where they differ otherwise, whoever changed them was killed in between, and the catalogue is right.
     """
-    rival = challenger(workspace, name)
-    if rival is None:
+    live = deployments.find(workspace, name)
+    if live is None or not _differ(workspace, live) or lock.is_held(workspace.home / "locks" / f"deployment-{name}"):
         return None
-    live = deployments.get(workspace, name)
-    said = processes.serves(servers.runtime_of(workspace, live))
-    if said is None or not said.withdrawn:
-        return None
-    with workspace.catalogue.write(workspace.now()) as act:
-        known = release.challengers(act).get(name)
-        if known is None or known.started_at != rival.started_at:
+    with deployments.locked(workspace, name):
+        live, rival, ended = deployments.get(workspace, name), challenger(workspace, name), None
+        said = processes.serves(servers.runtime_of(workspace, live))
+        if said is None or not servers.alive(live) or not _differ(workspace, live):
             return None
-        ended = deployments.end_challenger(act, name, f"taken back by itself: {said.withdrawn}")
-    servers.tell(workspace, live, servers.control_of(workspace, _want(workspace, live), None, "settled"))
+        if rival is not None and said.withdrawn:
+            ended, rival = _end(workspace, live, rival, f"taken back by itself: {said.withdrawn}"), None
+        beside = None
+        if rival is not None and rival.mode != "live":
+            folder = str(servers.folder_of(workspace, _bento(workspace, rival)))
+            beside = Challenger(folder, rival.ref, rival.mode, rival.share)
+        with contextlib.suppress(MlopsError):  # one that does not hear is down, or soon will be
+            servers.tell(workspace, live, servers.control_of(workspace, _want(workspace, live), beside, "settled"))
     return ended
+
+
+def _differ(workspace: Workspace, live: Deployment) -> bool:
+    """Whether a server serves other models than the catalogue says."""
+    said = processes.serves(servers.runtime_of(workspace, live)) if live.runtime else None
+    if said is None or live.wanted == "stopped":
+        return False
+    rival = challenger(workspace, live.name)
+    beside = said.challenger
+    there = (beside.model, beside.mode, beside.share) if beside else None
+    return (said.model, there) != (live.ref, (rival.ref, rival.mode, rival.share) if rival else None)
 
 
 def rollback(
@@ -115,8 +151,13 @@ def rollback(
 ) -> tuple[Deployment, str]:
     """Take a canary back, where one stands; else serve the champion before this one, or a named version, as champion.
 
-    Returns what serves then, and what was taken back, as in "flight-delay:3".
+    Returns what serves then, and what was taken back, as in "flight-delay:3". Raises Refused if the canary was taken
+    back by its server already: what serves is then rolled back only where that is said, by `reference`.
     """
+    ended = settle(workspace, name)
+    if ended is not None and reference is None:
+        hint = f"mlops deployments show {name}; to roll back what serves, name a version: --to"
+        raise Refused(f"the canary {ended.ref} was {ended.reason}", hint)
     rival = challenger(workspace, name)
     if rival is not None and rival.mode == "canary" and reference is None:
         withdraw(workspace, name, f"rolled back: {comment}" if comment else "rolled back")
@@ -136,10 +177,8 @@ def rollback(
 
 def list_all(workspace: Workspace) -> list[tuple[Deployment, Deployment | None]]:
     """Return all deployments, each with what stands beside it; what servers took back is written down first."""
-    with workspace.catalogue.read() as act:
-        beside = release.challengers(act)
-    for name in beside:
-        settle(workspace, name)
+    for item in deployments.list_deployments(workspace):
+        settle(workspace, item.name)
     with workspace.catalogue.read() as act:
         beside, found = release.challengers(act), release.deployments(act)
     return [(one, beside.get(one.name)) for one in found]

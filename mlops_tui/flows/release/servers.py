@@ -86,7 +86,7 @@ def log_of(workspace: Workspace, name: str) -> Path:
 
 def keys_of(workspace: Workspace, name: str) -> Path:
     """Return where the hashes of a deployment's API keys are, or would be."""
-    return workspace.home / "keys" / f"{name}.json"
+    return workspace.home / "keys" / name / "keys.json"
 
 
 def start(workspace: Workspace, want: Wanted, beside: bool) -> Deployment:
@@ -143,13 +143,15 @@ def tell(workspace: Workspace, item: Deployment, control: Control) -> Serves:
     """
     runtime = runtime_of(workspace, item)
     before = processes.told(runtime)
-    after = replace(control, number=before.number + 1 if before else 1)
+    said = processes.serves(runtime)
+    after = replace(control, number=max(before.number if before else 0, said.number if said else 0) + 1)
     processes.tell(runtime, after)
     try:
         return _obeyed(workspace, item, after)
     except BaseException:
         if before is not None:
-            processes.tell(runtime, replace(before, number=after.number + 1))
+            kept = None if said is not None and said.withdrawn else before.challenger
+            processes.tell(runtime, replace(before, number=after.number + 1, challenger=kept))
         raise
 
 
@@ -193,7 +195,7 @@ def stop_replaced(workspace: Workspace, old: Deployment) -> None:
     before = None if old.container else processes.told(runtime_of(workspace, old))
     if before is not None:
         with contextlib.suppress(MlopsError):  # one that hears nothing any more is stopped all the same
-            tell(workspace, old, replace(before, leaving=True, reason="replaced"))
+            tell(workspace, old, replace(before, challenger=None, leaving=True, reason="replaced"))
             time.sleep(LEAVING_SECONDS)
     stop(old)
 
@@ -213,7 +215,8 @@ def reap(workspace: Workspace, name: str, known: Deployment | None) -> None:
             processes.stop(process.pid, process.born)
     live = {one.home for one in processes.serving_from(runtimes(workspace), f"{name}-")}
     for folder in runtimes(workspace).glob(f"{name}-*"):
-        if folder.name.removeprefix(f"{name}-").isdigit() and folder not in live:
+        is_known = known is not None and folder.name == known.runtime
+        if folder.name.removeprefix(f"{name}-").isdigit() and folder not in live and not is_known:
             shutil.rmtree(folder, ignore_errors=True)
 
 
