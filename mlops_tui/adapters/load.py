@@ -1,8 +1,8 @@
 """A closed-loop load on a server of this machine: connections that ask again as soon as they are answered.
 
 It knows just enough of HTTP/1.1 to keep a Python server busy from one process: whole requests go out as they are, and
-of an answer only status, length and whether the connection ends are read. It runs its own event loop and handles no
-signal, so that it also runs in a thread.
+of an answer only status, length and whether the connection ends are read. It runs an event loop in a thread of its own
+and handles no signal, so that it may be called from any thread.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import ssl
+import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ def build(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
 def drive(target: Target, requests: Sequence[bytes], load: Load, on_answer: OnAnswer | None = None) -> Measured:
     """Keep a server busy with requests, taken in turn; `on_answer(index, status, body)` hears of every answer.
 
-    Raises InvalidInput for a load beyond the bounds or a server that is not on this machine.
+    It is called in another thread. Raises InvalidInput for a load beyond the bounds, or a server elsewhere than here.
     """
     return Drive(target, requests, load, on_answer).run()
 
@@ -104,30 +105,49 @@ class Drive:
         self._context = _unverified() if target.tls else None
 
     def run(self) -> Measured:
-        """Drive to the end, and return what was found; what `on_answer` raises ends it and is raised."""
-        loop, begun = _new_loop(), time.perf_counter()
-        self._until = begun + self._load.seconds
-        whole = loop.create_task(self._run(loop))
+        """Drive to the end, and return what was found; what `on_answer` raises ends it and is raised.
+
+        The loop has a thread of its own: a KeyboardInterrupt, which it would take for a fault of some connection, thus
+        reaches who waits for it, and ends the drive.
+        """
+        self._loop = _new_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        raised: list[BaseException] = []
+        thread = threading.Thread(target=self._drive, args=(raised,), name="load", daemon=True)
         try:
-            loop.run_until_complete(whole)
-        finally:
-            self.measured.seconds = time.perf_counter() - begun
-            whole.cancel()  # a KeyboardInterrupt comes out of the loop, not out of the task
-            with contextlib.suppress(KeyboardInterrupt):
-                loop.run_until_complete(self._tear_down())
-            loop.close()
+            thread.start()
+            thread.join()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # it ended meanwhile
+                self._loop.call_soon_threadsafe(self._end)
+            thread.join()
+            raise
+        if raised:
+            raise raised[0]
         return self.measured
 
-    async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._running, self._loop = self._load.connections, loop
-        self._done: asyncio.Future[None] = loop.create_future()
+    def _drive(self, raised: list[BaseException]) -> None:
+        begun = time.perf_counter()
+        self._until = begun + self._load.seconds
+        try:
+            self._loop.run_until_complete(self._run())
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            self.measured.seconds = time.perf_counter() - begun
+            self._loop.run_until_complete(self._tear_down())
+            self._loop.close()
+
+    async def _run(self) -> None:
+        self._running = self._load.connections
         for _ in range(self._load.connections):
             self.start(self.dial())
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._done, self._load.seconds + GRACE)
-        for one in self._open:
-            if one.asked is not None:
-                self.failed("timeout")
+        except TimeoutError:
+            for one in self._open:
+                if one.asked is not None:
+                    self.failed("timeout")
 
     async def _tear_down(self) -> None:
         for one in [*self._open]:
@@ -178,7 +198,11 @@ class Drive:
     def finished(self) -> None:
         """Count one connection less; without any the drive is over."""
         self._running -= 1
-        if not self._running and not self._done.done():
+        if not self._running:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._done.done():
             self._done.set_result(None)
 
     def failed(self, kind: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,9 +88,11 @@ def test_a_server_that_says_goodbye_is_asked_anew_without_a_failure() -> None:
             transport.close()
 
     with serving(reply) as target:
+        alone = load.drive(target, [POST], load.Load(1, 60, 300))
         found = load.drive(target, [POST], load.Load(3, 60, 300))
-    assert found.statuses == {200: 200, 503: 100}
-    assert not found.failures
+    assert alone.statuses == {200: 200, 503: 100}
+    assert sum(found.statuses.values()) == 300
+    assert not alone.failures | found.failures
 
 
 @pytest.mark.parametrize(("leave", "kind"), [(lambda one: one.close(), "closed"), (lambda one: one.abort(), "reset")])
@@ -157,6 +161,22 @@ def test_it_runs_in_a_thread_and_what_the_listener_raises_ends_it() -> None:
         thread.start()
         thread.join()
     assert [str(error) for error in errors] == ["enough"]
+
+
+def test_ctrl_c_ends_it_wherever_it_arrives() -> None:
+    """Most of the time is spent in callbacks of the loop, where it must not be taken for a fault of a connection."""
+
+    def interrupt(number: int, status: int, body: bytes) -> None:
+        if len(drive.measured.latencies) == 100:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with serving(lambda _, transport: transport.write(OK)) as target:
+        drive = load.Drive(target, [POST], load.Load(4, 60), interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            drive.run()
+    assert drive.measured.statuses[200] >= 100
+    assert drive.measured.seconds < 30
+    assert not drive.measured.failures
 
 
 @pytest.mark.parametrize(
