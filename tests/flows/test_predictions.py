@@ -183,7 +183,7 @@ def test_a_segment_that_grows_is_read_on_and_stays(empty: Workspace) -> None:
 def test_what_cannot_be_read_here_is_told_and_kept(empty: Workspace) -> None:
     serve(empty)
     few = request(3, 2) | {"body": [row(1)]}
-    strange = [request(1, model="elsewhere:7"), few, {"kind": "noise"}, request(4, body=[{"distance": "far"}])]
+    strange = [request(1, model="elsewhere:7"), few, {"kind": "noise"}, request(4, body=["far"])]
     strange += [labelled(1, {"label": True}), request(5, model="what?"), request(6, at="noon")]
     spool(empty, request(0), *strange, b"{torn", request(2), labelled(2, {"request_id": "r0", "label": True}))
     found = predictions.gather(empty, NAME)

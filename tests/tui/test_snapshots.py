@@ -111,6 +111,7 @@ async def go(app: MissionControl, pilot: Pilot[int], way: Way) -> None:
 def masked(shown: str) -> str:
     """A screen without what differs from one run to the next: this process, and where the workspace lies."""
     shown = re.sub(rf"(?<=pid     ){os.getpid()} *|(?<=process ){os.getpid()}", "PID", shown)
+    shown = re.sub(r"(?<=content   )[0-9a-f]{64}", "HASH", shown)  # of the code that serves, among others
     return re.sub(r"/tmp/mlops-\w{8}(?=/)", "/tmp/mlops-workshop", shown)
 
 
