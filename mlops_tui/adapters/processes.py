@@ -25,6 +25,7 @@ from mlops_tui.records import Control, Serves, from_json, to_json
 
 if TYPE_CHECKING:
     import subprocess
+    from http.client import HTTPConnection
 
 T = TypeVar("T")
 DRAIN_SECONDS = 10
@@ -228,17 +229,8 @@ def wait_ready(server: Server, process: Process, model: str, deadline: float = 6
 def ask(url: str, path: str, timeout: float = 2) -> dict[str, Any] | None:
     """Return what a GET of the server answers, {} if that is no JSON object, or None if it is not a 200."""
     import http.client
-    from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    # Not urllib.request: it would ask the proxies of the environment about this machine's own ports.
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-    if parts.scheme == "https":
-        import ssl
-
-        # Its certificate names the host that clients know, not this machine's loopback.
-        own = ssl._create_unverified_context()
-        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout, context=own)
+    connection = connected(url, timeout)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -252,6 +244,22 @@ def ask(url: str, path: str, timeout: float = 2) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
+
+
+def connected(url: str, timeout: float) -> HTTPConnection:
+    """Return a connection to a server of this machine, by HTTP or HTTPS, which is made when it is used."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    # Not urllib.request: it would ask the proxies of the environment about this machine's own ports.
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # its certificate names the host that clients know, not loopback
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout, context=context)
 
 
 def tail(log: Path, lines: int = 8) -> str:

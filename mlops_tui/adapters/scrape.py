@@ -25,10 +25,10 @@ class Sample:
 def fetch(url: str, timeout: float = 1.0) -> str | None:
     """Return what the server at a URL tells at /metrics; None without a 200 in time, or if it is beyond a megabyte."""
     import http.client
-    from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    from mlops_tui.adapters.processes import connected
+
+    connection = connected(url, timeout)
     try:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()

@@ -18,6 +18,7 @@ from mlops_tui.core import requests, scoring
 from mlops_tui.errors import Busy, InvalidInput, NotFound, Refused
 from mlops_tui.flows import cycle, lookup
 from mlops_tui.flows.queries.shadows import agreement
+from mlops_tui.flows.queries.traffic import traffic
 from mlops_tui.flows.release import approvals, bentos, deployments, rollouts, servers
 from mlops_tui.flows.release.rollouts import Beside
 from mlops_tui.flows.watch import predictions
@@ -279,6 +280,7 @@ def test_a_certificate_that_comes_into_the_pipeline_file_is_noticed(served: Work
     assert (started, item.url) == (True, f"https://127.0.0.1:{port}")
     assert httpx.get(f"{item.url}/readyz", verify=False, trust_env=False).status_code == 200
     assert deployments.start(served, f"{NAME}:1") == (item, False)
+    assert traffic(served, item).total is not None
 
 
 def test_what_cannot_stand_beside_is_refused_with_what_is_allowed(served: Workspace) -> None:
