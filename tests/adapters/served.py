@@ -57,3 +57,12 @@ def store() -> tuple[tempfile.TemporaryDirectory[str], Path, Built]:
     owner = tempfile.TemporaryDirectory(prefix="bentos-")
     home = Path(owner.name)
     return owner, home, build(home, contents(approved=False), "tiny", "3")
+
+
+def write_model(folder: Path) -> Path:
+    """Write the tiny model's files into a folder as a Bento carries them, and return it."""
+    for name, data in contents().files.items():
+        (folder / name).write_bytes(data)
+    about = msgspec.json.decode((folder / "model.json").read_bytes()) | {"model": "tiny:3"}
+    (folder / "model.json").write_bytes(to_json(about))
+    return folder

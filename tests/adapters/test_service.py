@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from mlops_tui.adapters import ports, processes
 from mlops_tui.adapters import spool as reader
-from mlops_tui.records import Input, Signature, to_json
+from mlops_tui.records import Input, Signature
 from mlops_tui.service import http as service
 from mlops_tui.service.answer import EXPLAINED, Asked, answer
 from mlops_tui.service.model import Served, load
@@ -58,12 +58,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, spool_folder: Path) -> Iter
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    for name, data in served.contents().files.items():
-        (folder / name).write_bytes(data)
-    about = msgspec.json.decode((folder / "model.json").read_bytes()) | {"model": "tiny:3"}
-    (folder / "model.json").write_bytes(to_json(about))
-    return folder
+    return served.write_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -35,12 +35,7 @@ TLS = Path(__file__).parent / "tls"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    for name, data in served.contents().files.items():
-        (folder / name).write_bytes(data)
-    about = msgspec.json.decode((folder / "model.json").read_bytes()) | {"model": "tiny:3"}
-    (folder / "model.json").write_bytes(to_json(about))
-    return folder
+    return served.write_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
