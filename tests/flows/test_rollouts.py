@@ -288,6 +288,8 @@ def test_what_cannot_stand_beside_is_refused_with_what_is_allowed(served: Worksp
         rollouts.challenge(served, f"{NAME}:1", None, Beside("shadow"))
     with pytest.raises(Refused, match="no challenger stands beside"):
         rollouts.promote(served, NAME)
+    with pytest.raises(NotFound, match=f"did you mean '{NAME}'"):
+        rollouts.promote(served, "fligth-delay")
     with pytest.raises(NotFound, match="no challenger"):
         rollouts.withdraw(served, NAME)
     assert call(served.root, "deployments", "start", f"{NAME}:2", "--canary", "150%").code == 2

@@ -70,6 +70,7 @@ def challenge(
 
 def promote(workspace: Workspace, name: str, comment: str = "") -> Deployment:
     """Have the challenger of a deployment serve all requests, and make it champion; raises Refused if not approved."""
+    deployments.get(workspace, name)
     settle(workspace, name)
     rival = challenger(workspace, name)
     if rival is None:
