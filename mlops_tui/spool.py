@@ -30,7 +30,7 @@ from mlops_tui.errors import InvalidInput
 MEGABYTES = 256
 QUEUE_BYTES = 32 * 2**20
 SEGMENT_BYTES = 16 * 2**20
-BATCH_BYTES = 256 * 2**10
+BATCH_BYTES = 4 * 2**20  # of one write: each costs the requests some switches between threads
 ITEM_BYTES = 500  # what an item takes in memory besides its bodies
 PAUSE = 0.2  # seconds; lines of that time share a write
 MEASURE_SECONDS = 30.0  # how old the size in /metrics may be
@@ -159,6 +159,7 @@ class Spool:
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._segments = Segments(folder, limit)
+        self._batch = max(BATCH_BYTES // 16, min(BATCH_BYTES, limit // 64))
         self._queue: deque[Item] = deque()
         self._added = self._shadowed = self._drained = 0  # bytes so far, each counted by one thread alone
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), False
@@ -175,7 +176,10 @@ class Spool:
             self._drop([item], "queue")
             return
         self._added += size
-        self._put(item)
+        self._queue.append(item)
+        if self._sleeps:
+            self._sleeps = False
+            self._wake.set()
 
     def shadowed(self, request_id: str, body: bytes, answer: bytes) -> None:
         """Keep what a challenger in the shadow would have answered; may be called on a thread of its own."""
@@ -232,25 +236,28 @@ class Spool:
 
     def _drain(self) -> None:
         """Write one batch of the queue."""
-        batch, size = [], 0
-        while self._queue and size < BATCH_BYTES:
-            batch.append(self._queue.popleft())
-            size += _cost(batch[-1])
-        wanted = [item for item in batch if item.kept is None or item.kept.set_running_or_notify_cancel()]
+        batch, size, queue, is_durable = [], 0, self._queue, False
+        while queue and size < self._batch:  # a loop that a busy service goes through for every request
+            item = queue.popleft()
+            size += len(item.body) + len(item.answer) + ITEM_BYTES
+            if item.kept is not None:
+                if not item.kept.set_running_or_notify_cancel():
+                    continue
+                is_durable = True
+            batch.append(item)
         try:
-            if wanted:
-                self._keep(wanted)
+            if batch:
+                self._keep(batch, is_durable)
         finally:
             self._drained += size
 
-    def _keep(self, batch: list[Item]) -> None:
+    def _keep(self, batch: list[Item], durable: bool) -> None:
         reason: Reason
-        durable = any(item.kept for item in batch)
         try:
             count, reason = self._segments.append([_line(item) for item in batch], durable)
         except Exception as error:  # the thread must live, or nothing would be kept any more
             count, reason, self._segments.fault = 0, "disk", repr(error)
-        for kind, number in Counter(item.kind for item in batch[:count]).items():
+        for kind, number in Counter([item.kind for item in batch[:count]]).items():
             counters.spooled(kind, number)
         for item in batch[:count] if durable else ():
             if item.kept:
@@ -275,14 +282,19 @@ def _cost(item: Item) -> int:
 
 def _line(item: Item) -> bytes:
     """Return an item as a line of JSON; a raw line break in a body that was JSON can only be a blank."""
-    second, part = divmod(int(item.at * 1e6), 1_000_000)
-    head = f'{{"kind":"{item.kind}","id":"{item.request_id}","at":"{_second(second)}.{part:06d}Z","body":'.encode()
-    body = item.body
+    body, answer = item.body, item.answer
     if b"\n" in body or b"\r" in body:
         body = body.replace(b"\n", b" ").replace(b"\r", b" ")
-    return b"".join((head, body, b',"answer":' if item.answer else b"", item.answer, b"}\n"))
+    when = _when(int(item.at * 1000))
+    parts = _HEADS[item.kind], item.request_id.encode(), when, body, b',"answer":' if answer else b"", answer, b"}\n"
+    return b"".join(parts)
 
 
-@lru_cache(maxsize=4)
-def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
+_HEADS = {kind: f'{{"kind":"{kind}","id":"'.encode() for kind in ("predict", "labels", "shadow")}
+
+
+@lru_cache(maxsize=16)
+def _when(milliseconds: int) -> bytes:
+    """The middle of a line, which says when: a busy service answers several requests in a millisecond."""
+    at = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
+    return f'","at":"{at.isoformat(timespec="milliseconds").removesuffix("+00:00")}Z","body":'.encode()

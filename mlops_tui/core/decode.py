@@ -47,6 +47,7 @@ class Decoder:
         width = len(signature.inputs)
         self._values = msgspec.structs.astuple if set(signature.extras) <= _names(signature) else _getter(width)
         self._later = [(at, how) for at, one in enumerate(signature.inputs) if (how := _later(one)) is not None]
+        self._is_direct = self._trusts and not self._later
 
     def rows(self, body: bytes) -> tuple[list[Row], bool] | None:
         """Return the rows of a body, and whether all they hold is as training saw it.
@@ -64,6 +65,15 @@ class Decoder:
         except (ValueError, OverflowError, RecursionError):  # msgspec's own errors are ValueErrors
             return None
         return (rows, usual) if rows else None
+
+    def usual_row(self, body: bytes) -> Row | None:
+        """Return the row of a body that holds one, all of it as training saw it but for nulls; None for any other."""
+        try:
+            sent = self._within(body)
+        except (ValueError, RecursionError):
+            return None
+        rows = sent if type(sent) is list else sent.rows
+        return self._values(rows[0]) if len(rows) == 1 and self._is_direct else None
 
     def _read(self, row: Row) -> Row:
         values = list(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -137,18 +137,11 @@ def told(signature: Signature, scores: Floats) -> list[dict[str, Any]]:
     ]
 
 
-def value_of_row(scorer: Scorer, row: Sequence[float | None]) -> float:
-    """Return the calibrated score of one row of the matrix, for a task of one output, with the bits of `score_row`."""
+def value_of(scorer: Scorer) -> Callable[[Sequence[float | None]], float]:
+    """Return what gives the calibrated score of one row of the matrix, as `score_row`, for a task of one output."""
     if scorer.calibration is None and scorer.single is not None:
-        return scorer.single.value(row)
-    return float(score_row(scorer, row)[0])
-
-
-def told_value(signature: Signature, labels: Sequence[Any], value: float) -> dict[str, Any]:
-    """Return what `told` does for the score of one row; `labels` are the `label_values`, looked up once."""
-    if signature.task == "binary":
-        return {"prediction": labels[value >= signature.threshold], "probability": value}
-    return {"prediction": value}
+        return scorer.single.value
+    return lambda row: float(score_row(scorer, row)[0])
 
 
 def explain(scorer: Scorer, frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -59,6 +59,17 @@ class SingleRow:
                 raise RuntimeError("LightGBM cannot predict the row")
             return self._out[0]
 
+    def of_numbers(self, row: Sequence[float | None]) -> float | None:
+        """Return what `value` does for a row of numbers only, and None for any other."""
+        with self._lock:
+            try:
+                self._pack(self._bytes, 0, *row)
+            except struct.error:
+                return None
+            if self._call(*self._given):
+                raise RuntimeError("LightGBM cannot predict the row")
+            return self._out[0]
+
     def __call__(self, row: Sequence[float | None]) -> Floats:
         """Return the prediction of a row, shape (outputs,); raises ValueError for a row of another length."""
         with self._lock:

@@ -52,24 +52,6 @@ def refusal(status: int, kind: str, message: str, problems: list[dict[str, Any]]
     return Reply(status, msgspec.json.encode({"error": error}), kind)
 
 
-def predict_row(served: Served, body: bytes, request_id: str) -> Reply | None:
-    """Answer a JSON body of one row without a fault, the usual request, at once; None for any other body."""
-    read = served.decoder.rows(body)
-    if read is None or len(read[0]) != 1 or served.signature.task == "multiclass":
-        return None
-    (row,), usual = read
-    found = None if usual and None not in row else served.watch.row(row)
-    if found is not None and (found.refused or found.told or served.watch.nulls_range):
-        return None
-    try:
-        value = scoring.value_of_row(served.scorer, served.encoder.row(row))
-    except (InvalidInput, *bodies.UNREADABLE):
-        return None  # `answer` says what is wrong
-    told = scoring.told_value(served.signature, served.labels, value)
-    body = msgspec.json.encode({"predictions": [told], "model": served.model, "request_id": request_id})
-    return Reply(200, body, rows=1, odd=None if found is None else found.counts, values=(value,))
-
-
 def answer(served: Served, asked: Asked) -> Reply:
     """Answer a request to /predict, /explain or /labels, whatever it holds."""
     found = Oddities()

@@ -19,6 +19,7 @@ from mlops_tui.records import Serving, from_json
 from mlops_tui.service.guard import keys_from_environment
 from mlops_tui.service.http import App
 from mlops_tui.service.roles import Cast
+from mlops_tui.service.wire import direct
 from mlops_tui.spool import from_environment
 
 PASSED_BY = "1.4.39"  # the version of BentoML whose to_asgi is known
@@ -70,15 +71,15 @@ def _close(app: App) -> None:
 
 
 def _pass_by(service: Any, app: App) -> None:
-    """Have the application answer every HTTP request itself; the lifespan stays BentoML's."""
+    """Have the application answer every HTTP request itself, in one write; the lifespan stays BentoML's."""
     import bentoml
+    from uvicorn.protocols.http import auto
 
     if bentoml.__version__ != PASSED_BY:
         text = "BentoML %s is not the %s that this service knows: it answers more slowly"
         log.warning(text, bentoml.__version__, PASSED_BY)
         return
-    # uvicorn would let any client of this machine say by X-Forwarded-For who it is, and pace goes by that
-    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
+    auto.AutoHTTPProtocol = direct(auto.AutoHTTPProtocol, app)  # BentoML's worker lets uvicorn choose
     kind: Any = type(service)
 
     class Front(kind):  # type: ignore[misc]

@@ -25,7 +25,7 @@ class Keys:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
-        # names by hash, None: anybody may ask; and by key, of those that came, so that they are hashed once. Both
+        # names by hash, None: anybody may ask; and by header, of those that came, so that keys are hashed once. Both
         # change at once, for the loop's thread reads them while another refreshes.
         self._state: tuple[dict[bytes, str] | None, dict[bytes, str]] = (None, {})
         self.refresh()
@@ -37,14 +37,18 @@ class Keys:
 
     def name_of(self, headers: Mapping[bytes, bytes]) -> str | None:
         """Return the name of the key that a request carries, or None if it has none that is known."""
-        sent = headers.get(b"authorization", b"")
-        given = sent[7:] if sent[:7].lower() == b"bearer " else headers.get(b"x-api-key", b"")
         names, met = self._state
-        if given in met:
-            return met[given]
+        sent = headers.get(b"authorization", b"")
+        if sent in met:
+            return met[sent]
+        if sent[:7].lower() == b"bearer ":
+            place, given = sent, sent[7:]
+        else:
+            given = headers.get(b"x-api-key", b"")
+            place = b"bearer " + given
         name = (names or {}).get(hashlib.sha256(given.strip()).digest()) if given else None
         if name is not None and len(met) < MET:
-            met[given] = name
+            met[place] = name
         return name
 
     def refresh(self) -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,7 @@ from mlops_tui.errors import MlopsError
 from mlops_tui.records import Challenger, Control, Serves, Serving, from_json, to_json
 from mlops_tui.service.answer import Reply
 from mlops_tui.service.model import Served, load, serving_as
+from mlops_tui.service.one_row import OneRow, one_row
 
 LOOK_SECONDS = 0.05
 SERVES = "serves.json"
@@ -55,7 +56,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Who answers: `live`, and `rival` where a challenger stands beside it; a request takes one of them once."""
+    """Who answers: `live`, and `rival` where a challenger stands beside it; a request takes one of them once.
+
+    `usual` answers bodies of one row where the live model is alone, and nobody's pace is bounded.
+    """
 
     number: int
     live: Served
@@ -63,6 +67,18 @@ class Roles:
     challenger: Challenger | None = None
     tallies: tuple[Tally, Tally] | None = None
     leaving: bool = False
+    ones: tuple[OneRow | None, OneRow | None] = field(init=False)
+    usual: OneRow | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        ones = one_row(self.live), one_row(self.rival) if self.rival is not None else None
+        is_plain = self.rival is None and not self.leaving and self.live.serving.limits.per_second is None
+        object.__setattr__(self, "ones", ones)
+        object.__setattr__(self, "usual", ones[0] if is_plain else None)
+
+    def one(self, served: Served) -> OneRow | None:
+        """What answers bodies of one row for one of the models."""
+        return self.ones[served is not self.live]
 
     @property
     def is_split(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 SWEEP_SECONDS = 1.0
 Message = dict[str, Any]
+LATE: dict[str, Any] = {"type": "late"}  # instead of the body that did not come in time
 Receive = Callable[[], Awaitable[Message]]
 Headers = Mapping[bytes, bytes]
 Task = asyncio.Task[Any]

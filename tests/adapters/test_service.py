@@ -94,6 +94,30 @@ def test_a_sane_request_id_is_kept_and_another_replaced(client: httpx.Client) ->
     assert len(odd) == 32
 
 
+def test_head_continue_and_pipelined_requests_are_answered_on_one_connection(client: httpx.Client) -> None:
+    body = msgspec.json.encode([ROW])
+    post = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0), 10) as connection:
+        reader = connection.makefile("rb")
+
+        def head() -> bytes:
+            return b"".join(iter(reader.readline, b"\r\n"))
+
+        connection.sendall(b"HEAD /metadata HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert head().startswith(b"HTTP/1.1 200")
+        connection.sendall(post + b"Expect: 100-continue\r\n\r\n")
+        assert head().startswith(b"HTTP/1.1 100")
+        connection.sendall(body + (post + b"\r\n" + body) * 2)
+        for _ in range(3):
+            told = head()
+            assert told.startswith(b"HTTP/1.1 200")
+            length = int(told.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            assert b'"model":"tiny:3"' in reader.read(length)
+        connection.sendall(post + b"Connection: close\r\n\r\n" + body)
+        assert head().startswith(b"HTTP/1.1 200")
+        assert reader.read().endswith(b'"}')
+
+
 def test_metadata_tells_where_the_model_comes_from(client: httpx.Client) -> None:
     about = client.get("/metadata").json()
     assert (about["model"], about["bento"], about["approved"]) == ("tiny:3", "tiny:3", False)
