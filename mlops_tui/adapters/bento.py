@@ -71,12 +71,19 @@ PACKAGE = Path(__file__).parents[1]
 ENTRY = '''"""What BentoML serves: the model version in the folder beside this file."""
 
 import os
+import sys
 from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
     os.environ.setdefault(variable, "1")  # requests are small: threads cost more than they give
 
+# LightGBM imports these where it finds them, a third of a worker's memory, for faces that nobody uses here.
+unused = [name for name in ("sklearn", "pandas") if name not in sys.modules]
+sys.modules.update(dict.fromkeys(unused))
 from mlops_tui.service.bento import make
+
+for name in unused:
+    del sys.modules[name]
 
 Model = make(Path(__file__).parent / "model")
 '''

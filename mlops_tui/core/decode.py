@@ -49,15 +49,18 @@ class Decoder:
         self._later = [(at, how) for at, one in enumerate(signature.inputs) if (how := _later(one)) is not None]
         self._is_direct = self._trusts and not self._later
 
-    def rows(self, body: bytes) -> tuple[list[Row], bool] | None:
+    def rows(self, body: bytes, looks: bool = True) -> tuple[list[Row], bool] | None:
         """Return the rows of a body, and whether all they hold is as training saw it.
 
+        Without `looks` that is not asked: of many rows one is odd nearly always, and all are read twice then.
         None if it takes `requests` to read it or to say what is wrong.
         """
         try:
             try:
-                sent, usual = self._within(body), self._trusts
+                sent, usual = (self._within(body), self._trusts) if looks else (self._any(body), False)
             except msgspec.ValidationError:
+                if not looks:
+                    return None
                 sent, usual = self._any(body), False
             rows = list(map(self._values, sent if type(sent) is list else sent.rows))
             if self._later:

@@ -15,6 +15,7 @@ from mlops_tui.errors import InvalidInput
 from mlops_tui.service.model import Served, values
 
 EXPLAINED, LABELLED = 2_000, 100_000  # rows of one request
+MANY_BYTES = 64 * 2**10  # of a body from which on ranges are looked at in the matrix alone
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -82,11 +83,11 @@ def _matrix(served: Served, asked: Asked, found: Oddities) -> tuple[scoring.Floa
 
     Raises BadRows, InvalidInput, _TooMany, and what is UNREADABLE.
     """
-    most = _most(served, asked)
-    if asked.sent == "json" and asked.body.count(b"{") > 2 * most + 2:  # before a million rows are made of it
+    most, size, takes_all = _most(served, asked), len(asked.body), served.encoder.takes_all
+    if asked.sent == "json" and size > 8 * most and asked.body.count(b"{") > 2 * most + 2:  # before a million are made
         raise _TooMany(asked.body.count(b"{") - 1, most)
-    read = served.decoder.rows(asked.body) if asked.sent == "json" else None
-    if read is not None and served.encoder.takes_all:
+    read = served.decoder.rows(asked.body, size < MANY_BYTES or not takes_all) if asked.sent == "json" else None
+    if read is not None and takes_all:
         _check_count(served, asked, len(read[0]))
         matrix = served.encoder.rows(read[0])
         if served.watch.matrix(matrix, read[1], found):

@@ -73,12 +73,13 @@ def _close(app: App) -> None:
 def _pass_by(service: Any, app: App) -> None:
     """Have the application answer every HTTP request itself, in one write; the lifespan stays BentoML's."""
     import bentoml
-    from uvicorn.protocols.http import auto
 
     if bentoml.__version__ != PASSED_BY:
         text = "BentoML %s is not the %s that this service knows: it answers more slowly"
         log.warning(text, bentoml.__version__, PASSED_BY)
         return
+    from uvicorn.protocols.http import auto
+
     auto.AutoHTTPProtocol = direct(auto.AutoHTTPProtocol, app)  # BentoML's worker lets uvicorn choose
     kind: Any = type(service)
 

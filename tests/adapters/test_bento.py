@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+import bentoml
+import httpx
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_tui import golden, names
-from mlops_tui.adapters import bento, processes, proof
+from mlops_tui.adapters import bento, ports, processes, proof
 from mlops_tui.errors import External, InvalidInput, NotFound, Refused
 from mlops_tui.records import Golden
+from mlops_tui.service.bento import PASSED_BY
 from tests.adapters import served
 
 FORBIDDEN = ("duckdb", "typer", "textual", "mlops_tui.config", "mlops_tui.flows", "mlops_tui.cli", "mlops_tui.adapters")
@@ -169,3 +173,47 @@ def test_every_name_of_a_model_gives_a_tag_of_its_own(name: str) -> None:
     others = {name.lower(), name.upper(), name.swapcase(), tag} - {name}
     assert tag not in {bento.tag_name(other) for other in others}
     assert (tag == name) == (name == name.lower() and not bento.HASHED.fullmatch(name))
+
+
+def test_another_version_of_bentoml_answers_by_its_mounted_path_and_says_so(built: bento.Built, tmp_path: Path) -> None:
+    folder = tmp_path / "bento"
+    shutil.copytree(built.folder, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    place = folder / "src" / "mlops_tui" / "service" / "bento.py"
+    code = place.read_text()
+    place.write_text(code.replace(f'PASSED_BY = "{PASSED_BY}"', 'PASSED_BY = "0.1"'))
+    assert place.read_text() != code
+    server = processes.Server(folder, tmp_path / "home", tmp_path / "log", port=ports.free_port())
+    process = processes.start(server)
+    try:
+        processes.wait_ready(server, process, "tiny:3")
+        answer = httpx.post(f"{server.url}/predict", json=list(served.ROWS), trust_env=False)
+        assert answer.json()["predictions"] == list(served.golden(served.booster()).answers)
+        assert httpx.post(f"{server.url}/predict", json=[{"a": "x"}], trust_env=False).status_code == 422
+        assert "mlops_requests_total" in httpx.get(f"{server.url}/metrics", trust_env=False).text
+    finally:
+        processes.stop(process.pid, process.born)
+    assert f"BentoML {bentoml.__version__} is not the 0.1 that this service knows" in server.log.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of what a process has loaded")
+def test_a_worker_loads_nothing_that_lightgbm_only_imports_because_it_is_there(
+    built: bento.Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH")  # it hides scikit-learn from all that tests start
+    found = "import lightgbm; print('/sklearn/' in open('/proc/self/maps').read())"
+    command = [sys.executable, "-c", found]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout == "True\n"
+    server = processes.Server(built.folder, tmp_path / "home", tmp_path / "log", port=ports.free_port())
+    process = processes.start(server)
+    try:
+        processes.wait_ready(server, process, "tiny:3")
+        pid = httpx.get(f"{server.url}/metadata", trust_env=False).json()["pid"]
+        loaded = Path(f"/proc/{pid}/maps").read_text()
+    finally:
+        processes.stop(process.pid, process.born)
+    assert "lib_lightgbm" in loaded
+    assert "/sklearn/" not in loaded
+
+
+def test_the_pinned_version_of_bentoml_is_the_one_whose_way_in_is_known() -> None:
+    assert bentoml.__version__ == PASSED_BY, "read its to_asgi and its worker again before this changes"
