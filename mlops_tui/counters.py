@@ -2,7 +2,7 @@
 
 A request adds to a few dictionaries; the library's own counters would cost five times as much. Each is written by one
 thread, the event loop's or the spool's, and what reads them in between may be one request behind. The usual request
-only adds to a list, from which some hundred are counted at a time.
+only adds to a list, from which some hundred are counted at a time, and all of them before they are told.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Distribution:
         self.sum += value
 
     def add_all(self, values: Sequence[float]) -> None:
-        """Count values: many of them at once, by numpy, with the counts that `add` gives."""
+        """Count values: many of them at once, by numpy, in the bins of `add`, though a NaN goes beyond the last."""
         if len(values) < MANY:
             for value in values:
                 self.add(value)

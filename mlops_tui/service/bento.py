@@ -2,8 +2,9 @@
 
 That middleware (access log, metrics by raw path, OpenTelemetry) costs more than three times what an answer does, and
 none of it can be switched off. So `to_asgi`, from which BentoML's worker takes its application, is given one in front
-that answers every HTTP request itself and leaves the life of the service to BentoML. It leans on that one method of one
-version: another version of BentoML is told so in the log, and reaches the same application by its mounted path.
+that answers every HTTP request itself and leaves the life of the service to BentoML; and uvicorn gets a protocol that
+goes to it straight. That leans on one method of one version, and on the uvicorn that is locked beside it: another
+version of BentoML is told so in the log, and reaches the same application by its mounted path.
 """
 
 from __future__ import annotations
@@ -74,13 +75,16 @@ def _pass_by(service: Any, app: App) -> None:
     """Have the application answer every HTTP request itself, in one write; the lifespan stays BentoML's."""
     import bentoml
 
+    # uvicorn would let any client of this machine say by X-Forwarded-For who it is, and pace goes by that
+    trusted = os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     if bentoml.__version__ != PASSED_BY:
         text = "BentoML %s is not the %s that this service knows: it answers more slowly"
         log.warning(text, bentoml.__version__, PASSED_BY)
         return
     from uvicorn.protocols.http import auto
 
-    auto.AutoHTTPProtocol = direct(auto.AutoHTTPProtocol, app)  # BentoML's worker lets uvicorn choose
+    original = getattr(auto.AutoHTTPProtocol, "original", auto.AutoHTTPProtocol)
+    auto.AutoHTTPProtocol = direct(original, app, bool(trusted))  # BentoML's worker lets uvicorn choose
     kind: Any = type(service)
 
     class Front(kind):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from mlops_tui.core import bodies, sent_labels
 from mlops_tui.service.answer import Asked, Reply, answer, refusal
 from mlops_tui.service.guard import Keys, Pace
 from mlops_tui.service.model import Served
-from mlops_tui.service.one_row import Answer, OneRow
+from mlops_tui.service.one_row import INLINE_BYTES, Answer, OneRow
 from mlops_tui.service.pages import page
 from mlops_tui.service.roles import Cast
 from mlops_tui.service.shadow import Shadow
@@ -26,7 +26,6 @@ from mlops_tui.service.waiting import LATE, Clock, Headers, Message, Receive, re
 from mlops_tui.spool import REASONS, Spool
 
 LARGE_AT_ONCE = 2
-INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 INLINE_ROWS = 500
 JSON = b"application/json"
 LABEL_SECONDS = 10.0  # how long labels may take to reach the disk
@@ -111,7 +110,7 @@ class App:
     def _told(self, one: OneRow, headers: Headers, message: Message, request_id: str) -> Answer | None:
         """Answer the usual request and keep it, or return None for any other."""
         body = message.get("body")
-        if not body or message.get("more_body") or len(body) > INLINE_BYTES:
+        if not body or message.get("more_body") or len(body) > one.most:
             return None
         is_plain = headers.get(b"content-type") == JSON and b"accept" not in headers
         if not is_plain and _forms(headers) != ("json", "json"):

@@ -15,6 +15,7 @@ from mlops_tui.core import bodies, scoring
 from mlops_tui.errors import InvalidInput
 from mlops_tui.service.model import Served
 
+INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 Answer = tuple[bytes, float, Mapping[tuple[str, Any], int] | None]
 """What is answered, the value in it, and how many values were odd by column and kind, or None."""
 
@@ -23,8 +24,8 @@ class OneRow:
     """What one model of one output answers to a body of one row without a fault; None for any other body."""
 
     def __init__(self, served: Served) -> None:
-        self.served, limits = served, served.serving.limits
-        self.seconds, self.at_once = limits.seconds, limits.at_once
+        self.served = served
+        self.most = min(INLINE_BYTES, int(served.serving.limits.body_mb * 2**20))  # bytes of a body
         self.head = [(b"content-type", b"application/json"), (b"x-model", served.model.encode())]
         if not served.approved:
             self.head.append((b"x-model-approved", b"false"))

@@ -6,6 +6,7 @@ what a bare application takes for a whole request.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 JOINED = 64 * 2**10  # larger bodies are not copied behind their heads
@@ -34,6 +35,16 @@ class OneWrite:
         else:
             self._transport.write(data)
 
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """Write several pieces, behind what is held."""
+        self.flush()
+        self._transport.writelines(parts)
+
+    def write_eof(self) -> None:
+        """Write what is held, and end."""
+        self.flush()
+        self._transport.write_eof()
+
     def flush(self) -> None:
         """Write a head that nothing followed."""
         head, self._head = self._head, b""
@@ -46,17 +57,21 @@ class OneWrite:
         self._transport.close()
 
 
-def direct(protocol: type[Any], app: Any) -> type[Any]:
-    """Return uvicorn's protocol for HTTP/1.1, which writes an answer at once and has `app` alone answer.
+def direct(protocol: type[Any], app: Any, behind_proxy: bool = False) -> type[Any]:
+    """Return uvicorn's protocol for HTTP/1.1, which writes an answer at once and asks `app`, if it serves that, itself.
 
-    What uvicorn puts in front of an application is left out: it would let a client say by X-Forwarded-For who it is,
-    and bounds on what one client may ask go by that.
+    What uvicorn puts in front of an application reads from a trusted proxy's headers who a client is; who trusts none
+    does without.
     """
 
     class Direct(protocol):  # type: ignore[misc]
+        original = protocol
+        app: Any
+
         def connection_made(self, transport: Any) -> None:
             super().connection_made(OneWrite(transport))
-            self.app = app
+            if not behind_proxy and getattr(self.app, "app", None) is app:
+                self.app = app
 
         def on_response_complete(self) -> None:
             self.transport.flush()  # the answer to HEAD is a head alone

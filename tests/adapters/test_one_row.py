@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from mlops_tui.records import InputPolicy, Limits, Serving
 from mlops_tui.service.answer import Asked, answer
 from mlops_tui.service.model import Served, load, serving_as
 from mlops_tui.service.one_row import OneRow, one_row
 from mlops_tui.service.roles import Roles
-from mlops_tui.service.wire import JOINED, OneWrite
+from mlops_tui.service.wire import JOINED, OneWrite, direct
 from tests.adapters import served
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60) | st.sampled_from([0, 0.5, 1])
@@ -116,3 +121,39 @@ def test_a_head_alone_goes_out_at_the_end_of_its_answer_and_before_the_connectio
     wire.close()
     assert network.written[1:] == [HEAD, HEAD]
     assert wire.closed is network.closed is True
+
+
+def test_nothing_overtakes_a_head() -> None:
+    network = Network()
+    wire = OneWrite(network)
+    wire.write(HEAD)
+    wire.writelines((b"{", b"}"))
+    assert network.written == [HEAD, b"{}"]
+
+
+@pytest.mark.parametrize(("trusted", "told"), [("", "127.0.0.1"), ("127.0.0.1", "10.0.0.7")])
+async def test_only_a_trusted_proxy_says_who_a_client_is(trusted: str, told: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        said = scope["client"][0].encode()
+        head = [(b"content-length", str(len(said)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": said})
+
+    config = uvicorn.Config(
+        app,
+        http=direct(AutoHTTPProtocol, app, bool(trusted)),
+        forwarded_allow_ips=trusted,
+        lifespan="off",
+        log_config=None,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+                assert (await client.get(url, headers={"X-Forwarded-For": "10.0.0.7"})).text == told
+                assert (await client.head(url)).headers["content-length"] == str(len("127.0.0.1"))
+        finally:
+            server.should_exit = True
+            await serving

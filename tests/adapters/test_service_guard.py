@@ -201,6 +201,27 @@ async def test_who_cancels_a_request_from_outside_is_obeyed(folder: Path) -> Non
     assert made.in_flight == 0
 
 
+def test_a_key_is_hashed_once_however_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"name": "team", "sha256": hashlib.sha256(b"secret").hexdigest()}
+    (tmp_path / "keys.json").write_bytes(msgspec.json.encode({"keys": [entry], "required": True}))
+    keys, hashed = Keys(tmp_path / "keys.json"), []
+    real = hashlib.sha256
+    monkeypatch.setattr(hashlib, "sha256", lambda given: (hashed.append(given), real(given))[1])
+    for headers in (
+        {b"x-api-key": b"secret"},
+        {b"authorization": b"Bearer secret"},
+        {b"authorization": b"bearer secret"},
+    ):
+        assert [keys.name_of(headers) for _ in range(3)] == ["team"] * 3
+    assert len(hashed) <= 3
+    assert keys.name_of({b"authorization": b"secret"}) is None, "what is no Bearer is none, though its text was met"
+    assert keys.name_of({b"authorization": b"Basic secret", b"x-api-key": b"secret"}) == "team"
+    assert keys.name_of({b"authorization": b"Basic secret"}) is None
+
+
+SENT = {"Content-Type": "application/json"}
+
+
 async def test_rows_and_bytes_have_limits_of_their_own(folder: Path) -> None:
     async with asking(app(folder, Limits(rows=3, body_mb=0.001))) as client:
         assert (await client.post("/predict", json=[ROW] * 3)).status_code == 200
@@ -212,6 +233,8 @@ async def test_rows_and_bytes_have_limits_of_their_own(folder: Path) -> None:
         assert odd.status_code == 413
         large = await client.post("/predict", json=[ROW] * 3 + [{"b": "x" * 2000}])
         assert (large.status_code, large.json()["error"]["kind"]) == (413, "too_large")
+        padded = await client.post("/predict", content=msgspec.json.encode([ROW]) + b" " * 2000, headers=SENT)
+        assert (padded.status_code, padded.json()["error"]["kind"]) == (413, "too_large")
 
 
 @given(st.floats(0.5, 50), st.lists(st.floats(0, 3), min_size=1, max_size=60))
