@@ -30,7 +30,7 @@ from mlops_tui.errors import InvalidInput
 MEGABYTES = 256
 QUEUE_BYTES = 32 * 2**20
 SEGMENT_BYTES = 16 * 2**20
-BATCH_BYTES = 4 * 2**20  # of one write: each costs the requests some switches between threads
+BATCH_BYTES = 2**20  # of one write: each costs the requests some switches between threads
 ITEM_BYTES = 500  # what an item takes in memory besides its bodies
 PAUSE = 0.2  # seconds; lines of that time share a write
 MEASURE_SECONDS = 30.0  # how old the size in /metrics may be
@@ -88,9 +88,9 @@ class Segments:
                     size += entry.stat().st_size
         return size
 
-    def append(self, lines: Sequence[bytes], durable: bool) -> tuple[int, Reason]:
-        """Append whole lines; returns how many of them, from the first, were kept, and why not the others."""
-        data, done = b"".join(lines), 0
+    def append(self, data: bytes, durable: bool) -> tuple[int, Reason]:
+        """Append whole lines; returns how many of their bytes, from the first line, were kept, and why not the rest."""
+        done = 0
         try:
             room = max(0, self._limit - self.used())
             fits = data if len(data) <= room else data[: data.rfind(b"\n", 0, room) + 1]
@@ -103,8 +103,7 @@ class Segments:
         except OSError as error:
             self.fault = error.strerror or str(error)
             return 0, "disk"
-        count = len(lines) if done == len(data) else data.count(b"\n", 0, done)
-        return count, "size" if done == len(fits) else "disk"
+        return done, "size" if done == len(fits) else "disk"
 
     def close(self) -> None:
         """Finish the segment: its lock goes, and it will not grow again."""
@@ -159,7 +158,7 @@ class Spool:
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._segments = Segments(folder, limit)
-        self._batch = max(BATCH_BYTES // 16, min(BATCH_BYTES, limit // 64))
+        self._batch = max(BATCH_BYTES // 4, min(BATCH_BYTES, limit // 64))
         self._queue: deque[Item] = deque()
         self._added = self._shadowed = self._drained = 0  # bytes so far, each counted by one thread alone
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), False
@@ -254,7 +253,9 @@ class Spool:
     def _keep(self, batch: list[Item], durable: bool) -> None:
         reason: Reason
         try:
-            count, reason = self._segments.append([_line(item) for item in batch], durable)
+            data = b"".join([part for item in batch for part in _line(item)])
+            done, reason = self._segments.append(data, durable)
+            count = len(batch) if done == len(data) else data.count(b"\n", 0, done)
         except Exception as error:  # the thread must live, or nothing would be kept any more
             count, reason, self._segments.fault = 0, "disk", repr(error)
         for kind, number in Counter([item.kind for item in batch[:count]]).items():
@@ -280,14 +281,13 @@ def _cost(item: Item) -> int:
     return len(item.body) + len(item.answer) + ITEM_BYTES
 
 
-def _line(item: Item) -> bytes:
-    """Return an item as a line of JSON; a raw line break in a body that was JSON can only be a blank."""
+def _line(item: Item) -> tuple[bytes, ...]:
+    """Return the parts of an item's line of JSON; a raw line break in a body that was JSON can only be a blank."""
     body, answer = item.body, item.answer
     if b"\n" in body or b"\r" in body:
         body = body.replace(b"\n", b" ").replace(b"\r", b" ")
     when = _when(int(item.at * 1000))
-    parts = _HEADS[item.kind], item.request_id.encode(), when, body, b',"answer":' if answer else b"", answer, b"}\n"
-    return b"".join(parts)
+    return _HEADS[item.kind], item.request_id.encode(), when, body, b',"answer":' if answer else b"", answer, b"}\n"
 
 
 _HEADS = {kind: f'{{"kind":"{kind}","id":"'.encode() for kind in ("predict", "labels", "shadow")}

@@ -115,6 +115,8 @@ class Watch:
         return True
 
     def _count(self, finding: Oddity, where: NDArray[np.bool_], found: Oddities) -> None:
+        if not where.any():
+            return
         counts = where.sum(axis=0)
         for at in np.flatnonzero(counts):
             found.add(finding, self._names[at], int(counts[at]))

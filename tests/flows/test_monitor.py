@@ -65,7 +65,8 @@ def answer(
             "body": {"rows": sent}, "answer": {"predictions": said, "model": ref},
         })  # fmt: skip
     with closing(Segments(workspace.home / "spool" / name, 2**30)) as segments:
-        assert segments.append([msgspec.json.encode(line) + b"\n" for line in lines], False)[0] == len(lines)
+        data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        assert segments.append(data, False)[0] == len(data)
 
 
 def _last(part: pl.DataFrame) -> datetime:

@@ -85,7 +85,7 @@ def folder_of(workspace: Workspace) -> Path:
 
 def write(segments: Segments, lines: Sequence[dict[str, Any] | bytes]) -> None:
     """Append lines as a service does."""
-    data = [(line if isinstance(line, bytes) else msgspec.json.encode(line)) + b"\n" for line in lines]
+    data = b"".join((line if isinstance(line, bytes) else msgspec.json.encode(line)) + b"\n" for line in lines)
     assert segments.append(data, durable=False)[0] == len(data)
 
 
