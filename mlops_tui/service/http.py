@@ -95,12 +95,13 @@ class App:
         finally:
             self.in_flight -= 1
         if told is not None and one is not None:
-            head = [*one.head, (b"content-length", b"%d" % len(told[0])), (b"x-request-id", request_id.encode())]
+            text, value, odd = told
+            head = [*one.head, (b"content-length", b"%d" % len(text)), (b"x-request-id", request_id.encode())]
             await send({"type": "http.response.start", "status": 200, "headers": head})
-            await send({"type": "http.response.body", "body": told[0]})
-            if told[2] is not None:
-                counters.odd(told[2])
-            counters.one_row(one.served.model, one.served.bins, time.perf_counter() - begun, told[1])
+            await send({"type": "http.response.body", "body": text})
+            if odd is not None:
+                counters.odd(odd)
+            counters.one_row(one.served.model, one.served.bins, time.perf_counter() - begun, value)
         elif reply is not None:
             body, head = reply.body if scope["method"] != "HEAD" else b"", self._head(served, reply, request_id)
             await send({"type": "http.response.start", "status": reply.status, "headers": head})
@@ -192,7 +193,8 @@ class App:
             one = self.cast.now.one(served)
             told = one.answer(body, request_id.encode()) if one is not None else None
             if told is not None:
-                reply = Reply(200, told[0], rows=1, odd=told[2], values=(told[1],))
+                made, value, odd = told
+                reply = Reply(200, made, rows=1, odd=odd, values=(value,))
                 self._kept(served, Asked(path, body, request_id), reply)
                 return served, role, reply
         asked = Asked(path, body, request_id, sent, wanted if path == "/predict" else "json")
