@@ -28,12 +28,8 @@ class Keys:
         # names by hash, None: anybody may ask; and by header, of those that came, so that keys are hashed once. Both
         # change at once, for the loop's thread reads them while another refreshes.
         self._state: tuple[dict[bytes, str] | None, dict[bytes, str]] = (None, {})
+        self.required = False  # whether a key is needed
         self.refresh()
-
-    @property
-    def required(self) -> bool:
-        """Whether a key is needed."""
-        return self._state[0] is not None
 
     def name_of(self, headers: Mapping[bytes, bytes]) -> str | None:
         """Return the name of the key that a request carries, or None if it has none that is known."""
@@ -70,10 +66,10 @@ class Keys:
             return
         except (OSError, ValueError) as error:  # msgspec's own errors are ValueErrors
             if self._state[0] is None and is_first:
-                self._state = ({}, {})  # a file of keys that cannot be read opens nothing
+                self._state, self.required = ({}, {}), True  # a file of keys that cannot be read opens nothing
             log.warning("the file of API keys cannot be read, and the keys stay as they were: %s", type(error).__name__)
             return
-        self._state = (names if found.required else None, {})
+        self._state, self.required = (names if found.required else None, {}), found.required
 
 
 def keys_from_environment(environment: Mapping[str, str] = os.environ) -> Keys:

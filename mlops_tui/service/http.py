@@ -15,6 +15,7 @@ import msgspec
 
 from mlops_tui import counters
 from mlops_tui.core import bodies, sent_labels
+from mlops_tui.records import Limits
 from mlops_tui.service.answer import Asked, Reply, answer, refusal
 from mlops_tui.service.guard import Keys, Pace
 from mlops_tui.service.model import Served
@@ -72,10 +73,11 @@ class App:
         one = told = None
         self.in_flight += 1
         try:
-            reply = self._refused(path, scope, headers)
+            limits = served.serving.limits
+            reply = self._refused(path, scope, headers, limits)
             if reply is None and path in POSTS:
                 task = asyncio.current_task(self._loop)
-                self._clock.begin(task, begun + served.serving.limits.seconds)
+                self._clock.begin(task, begun + limits.seconds)
                 try:
                     message = await receive()
                 except asyncio.CancelledError:
@@ -140,7 +142,7 @@ class App:
 
     # ── before a request is read ─────────────────────────────────────────────────────────────────
 
-    def _refused(self, path: str, scope: Scope, headers: Headers) -> Reply | None:
+    def _refused(self, path: str, scope: Scope, headers: Headers, limits: Limits) -> Reply | None:
         """Return why a request is not even read, or None."""
         method, allowed = scope["method"], METHODS.get(path)
         if allowed is None:
@@ -153,7 +155,6 @@ class App:
         if self.keys.required and (name := self.keys.name_of(headers)) is None:
             text = "an API key is needed: Authorization: Bearer KEY"
             return with_headers(refusal(401, "unauthorized", text), {"WWW-Authenticate": "Bearer"})
-        limits = self.cast.now.live.serving.limits
         if self.in_flight > limits.at_once:
             return _later(503, "overloaded", f"{limits.at_once} requests are being answered; try again", 1)
         if limits.per_second is not None:

@@ -18,6 +18,7 @@ from mlops_tui.service.model import Served
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 Answer = tuple[bytes, float, Mapping[tuple[str, Any], int] | None]
 """What is answered, the value in it, and how many values were odd by column and kind, or None."""
+_written = msgspec.json.encode  # a value as in any other answer, NaN and infinities as null
 
 
 class OneRow:
@@ -43,7 +44,8 @@ class OneRow:
         if self._of_numbers is not None and (numbers := self._decoder.usual_row(body)) is not None:
             value = self._of_numbers(numbers)
             if value is not None:
-                return self._told(value, request_id), value, None
+                told = self._before[value >= self._threshold], _written(value), self._after, request_id, b'"}'
+                return b"".join(told), value, None
         read = self._decoder.rows(body)
         if read is None or len(read[0]) != 1:
             return None
@@ -58,9 +60,8 @@ class OneRow:
         return self._told(value, request_id), value, None if found is None else found.counts
 
     def _told(self, value: float, request_id: bytes) -> bytes:
-        """The JSON of an answer; msgspec writes its value as in any other, and NaN and infinities as null."""
-        before, number = self._before[value >= self._threshold], msgspec.json.encode(value)
-        return b"".join((before, number, self._after, request_id, b'"}'))
+        before = self._before[value >= self._threshold]
+        return b"".join((before, _written(value), self._after, request_id, b'"}'))
 
 
 def one_row(served: Served) -> OneRow | None:

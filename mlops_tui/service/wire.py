@@ -13,11 +13,18 @@ JOINED = 64 * 2**10  # larger bodies are not copied behind their heads
 
 
 class OneWrite:
-    """A transport that holds the head of an answer until its body comes, or `flush` says that none will."""
+    """A transport that holds the head of an answer until its body comes, or none will.
+
+    The answer to HEAD is a head alone: uvicorn asks at the end of every answer whether the transport closes.
+    """
 
     def __init__(self, transport: Any) -> None:
         self._transport, self._head = transport, b""
-        self.is_closing, self.resume_reading = transport.is_closing, transport.resume_reading  # looked up each time
+        self._write, self._is_closing, self.resume_reading = (  # looked up each time
+            transport.write,
+            transport.is_closing,
+            transport.resume_reading,
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -27,13 +34,13 @@ class OneWrite:
         if self._head:
             head, self._head = self._head, b""
             if len(data) <= JOINED:
-                self._transport.write(head + data)
+                self._write(head + data)
             else:
                 self._transport.writelines((head, data))
         elif data[-4:] == b"\r\n\r\n" and data[:5] == b"HTTP/" and data[9:10] != b"1":
             self._head = data
         else:
-            self._transport.write(data)
+            self._write(data)
 
     def writelines(self, parts: Iterable[bytes]) -> None:
         """Write several pieces, behind what is held."""
@@ -45,11 +52,17 @@ class OneWrite:
         self.flush()
         self._transport.write_eof()
 
+    def is_closing(self) -> bool:
+        """Return whether the connection ends; what is held goes out first."""
+        if self._head:
+            self.flush()
+        return bool(self._is_closing())
+
     def flush(self) -> None:
         """Write a head that nothing followed."""
         head, self._head = self._head, b""
         if head:
-            self._transport.write(head)
+            self._write(head)
 
     def close(self) -> None:
         """Write what is held, and close."""
@@ -72,9 +85,5 @@ def direct(protocol: type[Any], app: Any, behind_proxy: bool = False) -> type[An
             super().connection_made(OneWrite(transport))
             if not behind_proxy and getattr(self.app, "app", None) is app:
                 self.app = app
-
-        def on_response_complete(self) -> None:
-            self.transport.flush()  # the answer to HEAD is a head alone
-            super().on_response_complete()
 
     return Direct
