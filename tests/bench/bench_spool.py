@@ -23,7 +23,7 @@ pytestmark = pytest.mark.bench
 BODY = msgspec.json.encode({"rows": [served.ROWS[3]]})
 SCOPE = {"type": "http", "method": "POST", "path": "/predict", "headers": [(b"content-type", b"application/json")]}
 BLOCK, PAIRS = 200, 100  # as many requests as a busy service answers between two writes
-HTTP = 100.0  # µs of CPU that such a request takes over HTTP (bench_serving.py)
+HTTP = 55.0  # µs of CPU that such a request takes over HTTP (bench_serving.py)
 
 
 def load(folder: Path) -> Cast:
