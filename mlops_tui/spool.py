@@ -175,10 +175,7 @@ class Spool:
             self._drop([item], "queue")
             return
         self._added += size
-        self._queue.append(item)
-        if self._sleeps:
-            self._sleeps = False
-            self._wake.set()
+        self._put(item)
 
     def shadowed(self, request_id: str, body: bytes, answer: bytes) -> None:
         """Keep what a challenger in the shadow would have answered; may be called on a thread of its own."""
@@ -235,10 +232,10 @@ class Spool:
 
     def _drain(self) -> None:
         """Write one batch of the queue."""
-        batch, size, queue, is_durable = [], 0, self._queue, False
-        while queue and size < self._batch:  # a loop that a busy service goes through for every request
-            item = queue.popleft()
-            size += len(item.body) + len(item.answer) + ITEM_BYTES
+        batch, size, is_durable = [], 0, False
+        while self._queue and size < self._batch:
+            item = self._queue.popleft()
+            size += _cost(item)
             if item.kept is not None:
                 if not item.kept.set_running_or_notify_cancel():
                     continue
@@ -258,7 +255,7 @@ class Spool:
             count = len(batch) if done == len(data) else data.count(b"\n", 0, done)
         except Exception as error:  # the thread must live, or nothing would be kept any more
             count, reason, self._segments.fault = 0, "disk", repr(error)
-        for kind, number in Counter([item.kind for item in batch[:count]]).items():
+        for kind, number in Counter(item.kind for item in batch[:count]).items():
             counters.spooled(kind, number)
         for item in batch[:count] if durable else ():
             if item.kept:

@@ -18,7 +18,7 @@ from mlops_tui.core import bodies, sent_labels
 from mlops_tui.records import Limits
 from mlops_tui.service.answer import Asked, Reply, answer, refusal
 from mlops_tui.service.guard import Keys, Pace
-from mlops_tui.service.model import Served
+from mlops_tui.service.model import Served, headers_of
 from mlops_tui.service.one_row import INLINE_BYTES, Answer, OneRow
 from mlops_tui.service.pages import page
 from mlops_tui.service.roles import Cast
@@ -49,7 +49,6 @@ class App:
         self.inner = inner
         self.in_flight = 0
         self._pace: Pace | None = None
-        self._heads: dict[tuple[str, bool, str], list[tuple[bytes, bytes]]] = {}
         self._started, self._number = os.urandom(10).hex(), 10**11  # of as many digits for years
         self._clock = Clock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,7 +152,7 @@ class App:
             return None
         name = None
         if self.keys.required and (name := self.keys.name_of(headers)) is None:
-            text = "an API key is needed: Authorization: Bearer KEY"
+            text = "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"
             return with_headers(refusal(401, "unauthorized", text), {"WWW-Authenticate": "Bearer"})
         if self.in_flight > limits.at_once:
             return _later(503, "overloaded", f"{limits.at_once} requests are being answered; try again", 1)
@@ -282,18 +281,9 @@ class App:
     # ── requests without a body, and answers ─────────────────────────────────────────────────────
 
     def _head(self, served: Served, reply: Reply, request_id: str) -> list[tuple[bytes, bytes]]:
-        """The headers of an answer; those that all answers of a model share are made once."""
-        place = served.model, served.approved, reply.kind
-        shared = self._heads.get(place)
-        if shared is None:
-            if len(self._heads) > 64:
-                self._heads.clear()
-            shared = [(b"content-type", reply.kind.encode()), (b"x-model", served.model.encode())]
-            if not served.approved:
-                shared.append((b"x-model-approved", b"false"))
-            self._heads[place] = shared
+        """The headers of an answer."""
         head = [
-            *shared,
+            *headers_of(served, reply.kind),
             (b"content-length", str(len(reply.body)).encode()),
             (b"x-request-id", request_id.encode()),
         ]

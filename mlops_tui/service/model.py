@@ -84,6 +84,12 @@ def serving_as(served: Served, serving: Serving) -> Served:
     return replace(served, serving=serving, watch=watch, about=about)
 
 
+def headers_of(served: Served, kind: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers that all answers of a model share, for a body of a media type."""
+    head = [(b"content-type", kind.encode()), (b"x-model", served.model.encode())]
+    return head if served.approved else [*head, (b"x-model-approved", b"false")]
+
+
 def check(served: Served, proof: Golden) -> None:
     """Raise Refused if the model does not give its golden answers here, on this machine, at once and one by one."""
     columns = requests.columns_of(served.signature, list(proof.rows))

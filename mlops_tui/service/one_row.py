@@ -13,7 +13,7 @@ import msgspec
 
 from mlops_tui.core import bodies, scoring
 from mlops_tui.errors import InvalidInput
-from mlops_tui.service.model import Served
+from mlops_tui.service.model import Served, headers_of
 
 INLINE_BYTES = 64 * 2**10  # larger bodies are answered in a thread, so that they don't hold up small ones
 Answer = tuple[bytes, float, Mapping[tuple[str, Any], int] | None]
@@ -27,9 +27,7 @@ class OneRow:
     def __init__(self, served: Served) -> None:
         self.served = served
         self.most = min(INLINE_BYTES, int(served.serving.limits.body_mb * 2**20))  # bytes of a body
-        self.head = [(b"content-type", b"application/json"), (b"x-model", served.model.encode())]
-        if not served.approved:
-            self.head.append((b"x-model-approved", b"false"))
+        self.head = headers_of(served, "application/json")
         self._decoder, self._encoder, self._watch = served.decoder, served.encoder, served.watch
         single = served.scorer.single if served.scorer.calibration is None and served.encoder.takes_all else None
         self._of_numbers = None if single is None else single.of_numbers
@@ -44,8 +42,7 @@ class OneRow:
         if self._of_numbers is not None and (numbers := self._decoder.usual_row(body)) is not None:
             value = self._of_numbers(numbers)
             if value is not None:
-                told = self._before[value >= self._threshold], _written(value), self._after, request_id, b'"}'
-                return b"".join(told), value, None
+                return self._told(value, request_id), value, None
         read = self._decoder.rows(body)
         if read is None or len(read[0]) != 1:
             return None
@@ -60,6 +57,7 @@ class OneRow:
         return self._told(value, request_id), value, None if found is None else found.counts
 
     def _told(self, value: float, request_id: bytes) -> bytes:
+        """The JSON of an answer."""
         before = self._before[value >= self._threshold]
         return b"".join((before, _written(value), self._after, request_id, b'"}'))
 

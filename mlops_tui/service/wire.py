@@ -20,11 +20,8 @@ class OneWrite:
 
     def __init__(self, transport: Any) -> None:
         self._transport, self._head = transport, b""
-        self._write, self._is_closing, self.resume_reading = (  # looked up each time
-            transport.write,
-            transport.is_closing,
-            transport.resume_reading,
-        )
+        self._write, self._is_closing = transport.write, transport.is_closing
+        self.resume_reading = transport.resume_reading  # asked for at every request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
