@@ -102,7 +102,7 @@ class App:
             await send({"type": "http.response.body", "body": text})
             if odd is not None:
                 counters.odd(odd)
-            counters.one_row(one.served.model, one.served.bins, time.perf_counter() - begun, value)
+            counters.one_row(one.model, one.bins, time.perf_counter() - begun, value)
         elif reply is not None:
             body, head = reply.body if scope["method"] != "HEAD" else b"", self._head(served, reply, request_id)
             await send({"type": "http.response.start", "status": reply.status, "headers": head})

@@ -25,7 +25,7 @@ class OneRow:
     """What one model of one output answers to a body of one row without a fault; None for any other body."""
 
     def __init__(self, served: Served) -> None:
-        self.served = served
+        self.model, self.bins = served.model, served.bins
         self.most = min(INLINE_BYTES, int(served.serving.limits.body_mb * 2**20))  # bytes of a body
         self.head = headers_of(served, "application/json")
         self._decoder, self._encoder, self._watch = served.decoder, served.encoder, served.watch

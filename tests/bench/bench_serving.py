@@ -6,6 +6,7 @@ All servers are up during the whole run and are asked in turn. MLOPS_BENCH_JSON=
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ from tests.bench.serving_runs import (
     ratios,
     rounds,
     said,
+    together,
 )
 
 pytestmark = pytest.mark.bench
+ALIKE = 3  # processes of ours and of the bare app, of which one-row requests take the mean
+OTHERS = {str(number) for number in range(2, ALIKE + 1)}
 BARS = {"bare": 0.85, "BentoML": 10.0, "MLflow": 40.0}
 
 
@@ -53,6 +57,9 @@ def field(home: Path) -> Iterator[dict[str, Contestant]]:
         bento = home / "home" / "bentos" / "bench" / "1"
         known = [serving_field.ours(home, bento), serving_field.bare(home), serving_field.bare(home, "constant")]
         known.append(serving_field.plain_bento(home))
+        for number in range(2, ALIKE + 1):
+            more = serving_field.ours(home, bento), serving_field.bare(home)
+            known += [replace(one, name=f"{one.name} {number}") for one in more]
         found = [serving_field.mlflow(home, how) for how in ("signature", "plain")]
     known += [one for one in found if one is not None]
     if None in found:
@@ -69,7 +76,10 @@ def field(home: Path) -> Iterator[dict[str, Contestant]]:
 def test_one_row(field: dict[str, Contestant]) -> None:
     requests = {name: one.requests(256, 1) for name, one in field.items()}
     with on_core(1):
-        found = rounds(list(field.values()), lambda one: leg(one, requests[one.name]))
+        each_one = rounds(list(field.values()), lambda one: leg(one, requests[one.name]))
+    found = {name: legs for name, legs in each_one.items() if name.split()[-1] not in OTHERS}
+    for name in ("ours", "bare"):
+        found[name] = together([legs for one, legs in each_one.items() if one.split()[0] == name])
     table, kept = [], dict[str, Any]()
     for name, legs in found.items():
         more = ratios(found["ours"], legs, "rate")
@@ -79,7 +89,9 @@ def test_one_row(field: dict[str, Contestant]) -> None:
         table.append((name, round(each[0]), f"{more[0]:.2f}", least, BARS.get(name, ""), *each[1:], cost))
         kept[name] = dict(zip(("rate", "p50_ms", "p99_ms", "cpu_us"), each, strict=True))
         kept[name] |= {"ours_by_it": more, "cpu_by_ours": cost, "bar": BARS.get(name)}
-    title = f"one-row requests, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s"
+    title = (
+        f"one-row requests, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s, {ALIKE} of ours and of bare"
+    )
     columns = ("server", "requests/s", "ours ÷ it", "from–to", "bar ≥", "p50 ms", "p99 ms", "CPU µs", "CPU ÷ ours")
     show(said(title), columns, table)
     keep({"one_row": kept})
